@@ -1,0 +1,206 @@
+//! EC2 in our own words: the calls that standin makes, what they answer, and how they fail.
+//!
+//! [`Cloud`] is what everything above speaks; `ec2.rs` (feature `ec2`) speaks to AWS, or to the sandbox,
+//! which answers in the same protocol.
+
+pub mod error;
+
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr};
+use std::pin::Pin;
+
+use ipnet::IpNet;
+
+pub use error::{CloudError, ErrorKind};
+
+/// The answer to one call.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, CloudError>> + Send + 'a>>;
+
+/// The calls. Every one of them ends within its own bound; none of them is retried inside, except that a
+/// Describe that was throttled may be.
+pub trait Cloud: Send + Sync {
+    /// DescribeAddresses, filtered by allocation id. `None`: there is no such address.
+    fn address<'a>(&'a self, allocation: &'a str) -> Answer<'a, Option<Address>>;
+    /// DescribeNetworkInterfaces, filtered. What is not there is absent, not an error.
+    fn interfaces<'a>(&'a self, filter: &'a InterfaceFilter) -> Answer<'a, Vec<Interface>>;
+    /// DescribeRouteTables, filtered by ids. What is not there is absent, not an error.
+    fn route_tables<'a>(&'a self, tables: &'a [String]) -> Answer<'a, Vec<RouteTable>>;
+    /// DescribeInstances, filtered by this one id, in a call of its own. `None`: EC2 does not know it.
+    fn instance<'a>(&'a self, instance: &'a str) -> Answer<'a, Option<Instance>>;
+    /// AssociateAddress to an interface and one of its private addresses. With `reassociate` false it
+    /// fails ([`ErrorKind::Conflict`]) if the address is associated. Answers the association id.
+    fn associate_address<'a>(
+        &'a self,
+        allocation: &'a str,
+        interface: &'a str,
+        private_ip: Ipv4Addr,
+        reassociate: bool,
+    ) -> Answer<'a, String>;
+    /// AssignPrivateIpAddresses of one address. With `reassign` false it fails
+    /// ([`ErrorKind::Conflict`]) if another interface has it.
+    fn assign_private_ip<'a>(
+        &'a self,
+        interface: &'a str,
+        address: Ipv4Addr,
+        reassign: bool,
+    ) -> Answer<'a, ()>;
+    /// ReplaceRoute to an interface. Fails ([`ErrorKind::NotFound`]) if there is no such route.
+    fn replace_route<'a>(
+        &'a self,
+        table: &'a str,
+        destination: &'a Destination,
+        interface: &'a str,
+    ) -> Answer<'a, ()>;
+    /// CreateRoute to an interface. Fails ([`ErrorKind::Conflict`]) if there is such a route.
+    fn create_route<'a>(
+        &'a self,
+        table: &'a str,
+        destination: &'a Destination,
+        interface: &'a str,
+    ) -> Answer<'a, ()>;
+    /// CreateTags: one tag on one resource; an existing value is overwritten.
+    fn write_tag<'a>(&'a self, resource: &'a str, key: &'a str, value: &'a str) -> Answer<'a, ()>;
+}
+
+/// Where a route leads from: as EC2 writes it.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Destination {
+    /// DestinationCidrBlock or DestinationIpv6CidrBlock.
+    Cidr(IpNet),
+    /// DestinationPrefixListId ("pl-0…").
+    PrefixList(String),
+}
+
+impl std::fmt::Display for Destination {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Cidr(net) => write!(f, "{net}"),
+            Self::PrefixList(id) => f.write_str(id),
+        }
+    }
+}
+
+/// Tags of a resource, as key and value.
+pub type Tags = Vec<(String, String)>;
+
+/// An Elastic IP address.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Address {
+    /// "eipalloc-0…".
+    pub allocation: String,
+    /// The public address itself.
+    pub public_ip: Option<Ipv4Addr>,
+    /// "eipassoc-0…" while it is associated.
+    pub association: Option<String>,
+    /// The interface that it is associated with.
+    pub interface: Option<String>,
+    /// The instance that this interface is attached to.
+    pub instance: Option<String>,
+    /// The private address that it goes to.
+    pub private_ip: Option<Ipv4Addr>,
+    /// Its tags.
+    pub tags: Tags,
+}
+
+/// Which interfaces to describe.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum InterfaceFilter {
+    /// Those with these ids (filter `network-interface-id`).
+    Ids(Vec<String>),
+    /// Those attached to this instance (filter `attachment.instance-id`).
+    Instance(String),
+    /// Those that have any of these addresses (filters `addresses.private-ip-address` or
+    /// `ipv6-addresses.ipv6-address`, and `vpc-id`; all of `addresses` are of one family).
+    Addresses {
+        /// Any of these.
+        addresses: Vec<IpAddr>,
+        /// In this VPC.
+        vpc: String,
+    },
+}
+
+/// A network interface.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Interface {
+    /// "eni-0…".
+    pub id: String,
+    /// "subnet-0…".
+    pub subnet: String,
+    /// "vpc-0…".
+    pub vpc: String,
+    /// Its MAC address, lower case with colons.
+    pub mac: String,
+    /// The instance that it is attached to (status `attached` or `attaching`).
+    pub instance: Option<String>,
+    /// Whether SourceDestCheck is on.
+    pub source_dest_check: bool,
+    /// Its private IPv4 addresses.
+    pub addresses: Vec<PrivateAddress>,
+    /// Its IPv6 addresses.
+    pub ipv6: Vec<std::net::Ipv6Addr>,
+    /// Its tags.
+    pub tags: Tags,
+}
+
+/// One private IPv4 address of an interface.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PrivateAddress {
+    /// The address.
+    pub address: Ipv4Addr,
+    /// Whether it is the interface's primary one.
+    pub primary: bool,
+    /// The allocation id of the Elastic IP that rides on it.
+    pub allocation: Option<String>,
+}
+
+/// A route table.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct RouteTable {
+    /// "rtb-0…".
+    pub id: String,
+    /// "vpc-0…".
+    pub vpc: String,
+    /// Its routes.
+    pub routes: Vec<Route>,
+    /// Its tags.
+    pub tags: Tags,
+}
+
+/// One route of a table.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Route {
+    /// Where it leads from.
+    pub destination: Destination,
+    /// The interface that it leads to; `None` for any other kind of target.
+    pub interface: Option<String>,
+    /// The instance that EC2 names beside the interface.
+    pub instance: Option<String>,
+    /// Whether its target is gone or stopped.
+    pub blackhole: bool,
+}
+
+/// An instance, as far as standin asks.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Instance {
+    /// "i-0…".
+    pub id: String,
+    /// Its state.
+    pub state: InstanceState,
+}
+
+/// An instance's state, in EC2's words.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum InstanceState {
+    /// It starts.
+    Pending,
+    /// It runs.
+    Running,
+    /// It is being terminated.
+    ShuttingDown,
+    /// It stops.
+    Stopping,
+    /// It has stopped.
+    Stopped,
+    /// It is gone.
+    Terminated,
+}

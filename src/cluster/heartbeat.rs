@@ -1,0 +1,124 @@
+//! What a node says about itself: the content of a heartbeat. The bytes are in `wire`.
+
+use std::time::Duration;
+
+use super::anchor::Owner;
+use super::node::{GroupId, LinkId, NodeId, NodeSet, Session};
+
+/// One heartbeat, from one node to one other node over one link.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Heartbeat {
+    /// Who says it.
+    pub from: NodeId,
+    /// To whom; a datagram that was recorded on its way to another node is refused.
+    pub to: NodeId,
+    /// Over which link; a sequence counts on one link only.
+    pub link: LinkId,
+    /// The sender's life.
+    pub session: Session,
+    /// Grows with each datagram of this session to this node on this link.
+    pub sequence: u64,
+    /// What the receiver must echo before the sender believes the receiver's session.
+    pub nonce: u64,
+    /// The receiver's session and nonce, as the sender last heard them.
+    pub echo: Option<Echo>,
+    /// The sender's clock when it sent this, in microseconds; only the sender can read it.
+    pub sent_us: u64,
+    /// What the sender last received from the receiver on this link, for the round-trip time.
+    pub reply: Option<Reply>,
+    /// "Answer at once": the sender has not heard the receiver for `warn-after`.
+    pub ask: bool,
+    /// The sender leaves: it will not be active again in this session.
+    pub goodbye: bool,
+    /// The sender restarts and leaves everything running: "back in so long".
+    pub back_in: Option<Duration>,
+    /// The receiver's `back_in` or goodbye was received (the leaving process waits for this).
+    pub farewell_seen: bool,
+    /// Whom the sender hears.
+    pub hears: NodeSet,
+    /// Hash of the sender's effective configuration.
+    pub config_hash: u64,
+    /// The EC2 instance that the sender runs on, once it knows ("i-0…").
+    pub instance: Option<String>,
+    /// The network interfaces of that instance, once it knows them ("eni-0…").
+    pub interfaces: Vec<String>,
+    /// What the sender says about each group that it is in.
+    pub groups: Vec<GroupReport>,
+}
+
+/// "I heard you": the receiver's session and nonce.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Echo {
+    /// The receiver's session.
+    pub session: Session,
+    /// The receiver's nonce.
+    pub nonce: u64,
+}
+
+/// The last heartbeat that the sender got from the receiver on this link.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Reply {
+    /// Its `sent_us`, given back.
+    pub sent_us: u64,
+    /// How long the sender held it, in microseconds.
+    pub held_us: u64,
+}
+
+/// A node's part in a group.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Role {
+    /// It could be the owner; it does not serve.
+    #[default]
+    Standby,
+    /// It serves, as the owner.
+    Active,
+}
+
+/// What a node says about one group.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct GroupReport {
+    /// Which group.
+    pub group: GroupId,
+    /// The sender's part in it. `Active` is a claim, made with `term`.
+    pub role: Role,
+    /// The highest term that the sender knows; its own if it is active.
+    pub term: u64,
+    /// Whether the sender could take the group now.
+    pub eligible: bool,
+    /// Whether its service is fit to serve: `false` bars it.
+    pub fit: bool,
+    /// Who holds the anchor, as the sender last read it; `Mine` is the sender.
+    pub owner: Option<Owner>,
+    /// How often the service has failed there.
+    pub fail_count: u32,
+    /// Maintenance as the sender knows it; the newest setting wins.
+    pub maintenance: Maintenance,
+    /// "Take the group", repeated until it is settled.
+    pub offer: Option<Offer>,
+    /// The sender's answer to the receiver's offer of this number: it is ready, or already takes.
+    pub ready: Option<u64>,
+}
+
+/// The group's maintenance setting.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Maintenance {
+    /// Grows with each change; the higher one wins.
+    pub version: u64,
+    /// Whether it is on. At equal versions `true` wins: it is the cautious one.
+    pub on: bool,
+}
+
+/// The owner's offer to hand the group over.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Offer {
+    /// Its number, unique in the offerer's session.
+    pub id: u64,
+    /// The offerer's term; what the taker becomes is higher.
+    pub term: u64,
+    /// To whom; `None`: to whoever is eligible.
+    pub to: Option<NodeId>,
+    /// How long it holds, from receipt. The taker sends its call within half of it.
+    pub ttl: Duration,
+    /// Whether the taker may take at once: warm, or the service has stopped.
+    pub stopped: bool,
+}

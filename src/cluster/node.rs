@@ -1,0 +1,49 @@
+//! How the core names nodes, groups, links and sessions: small numbers. The names that people gave
+//! them are the shell's business (`config`), and travel in datagrams (`wire`).
+
+/// A node: its place in the configuration file, from 0.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct NodeId(pub u8);
+
+/// A group: its place in the configuration file, from 0.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct GroupId(pub u8);
+
+/// A link: its place in each node's `links`, from 0.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct LinkId(pub u8);
+
+/// One life of an agent's process: a random number, never stored.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Session(pub u64);
+
+/// A set of nodes (at most 32).
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct NodeSet(pub u32);
+
+impl NodeSet {
+    /// Adds a node.
+    pub fn insert(&mut self, node: NodeId) {
+        self.0 |= 1 << (node.0 & 31);
+    }
+
+    /// Whether the node is in the set.
+    pub fn contains(self, node: NodeId) -> bool {
+        self.0 & (1 << (node.0 & 31)) != 0
+    }
+
+    /// How many nodes are in the set.
+    pub fn len(self) -> usize {
+        self.0.count_ones() as usize
+    }
+
+    /// Whether no node is in the set.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The nodes, lowest first.
+    pub fn iter(self) -> impl Iterator<Item = NodeId> {
+        (0..32u8).map(NodeId).filter(move |node| self.contains(*node))
+    }
+}

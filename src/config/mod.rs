@@ -1,0 +1,185 @@
+//! The configuration: the file as written -> a typed, valid [`Config`]; all problems at once.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::cloud::Destination;
+use crate::cluster::NodeId;
+
+/// A valid configuration, defaults filled in. The same on every node of the cluster.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The cluster's name: in each datagram, and in the counter's tag.
+    pub cluster: String,
+    /// The file with the keys (mode 0600).
+    pub key_file: PathBuf,
+    /// Heartbeats.
+    pub heartbeat: Heartbeat,
+    /// The nodes; a [`NodeId`] is a place in this list.
+    pub nodes: Vec<Node>,
+    /// The groups; a `GroupId` is a place in this list.
+    pub groups: Vec<Group>,
+    /// How EC2 is reached.
+    pub aws: Aws,
+    /// Where the agent keeps its small durable state.
+    pub state_dir: PathBuf,
+    /// The operator's Unix socket.
+    pub socket: PathBuf,
+}
+
+/// The timers of the heartbeat, and its port.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Heartbeat {
+    /// UDP port, the same on every node.
+    pub port: u16,
+    /// Between two heartbeats (Heartbeat's keepalive).
+    pub interval: Duration,
+    /// Silence after which a peer is late (warntime).
+    pub warn_after: Duration,
+    /// Silence after which a peer is lost (deadtime).
+    pub dead_after: Duration,
+    /// The first dead-after, from our own start (initdead).
+    pub first_dead_after: Duration,
+}
+
+/// One node: its links.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// One address per link.
+    pub links: Vec<IpAddr>,
+}
+
+/// One group.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// Its nodes, in order of preference.
+    pub nodes: Vec<NodeId>,
+    /// The place of the anchor in `resources`.
+    pub anchor: usize,
+    /// Its resources, in the order of the file (Elastic IPs, private IPs, routes).
+    pub resources: Vec<Resource>,
+    /// What silence does (row 16).
+    pub when_silent: WhenSilent,
+    /// What isolation does (row 8).
+    pub when_isolated: WhenIsolated,
+    /// Programs that run when this node becomes active or standby.
+    pub hooks: Vec<Hook>,
+}
+
+/// What a standby does when the active node is silent and nothing else is known.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum WhenSilent {
+    /// Take over.
+    #[default]
+    Take,
+    /// Wait for proof or the operator.
+    Hold,
+}
+
+/// What an active node does that reaches neither EC2 nor a peer.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum WhenIsolated {
+    /// Go on serving.
+    #[default]
+    Keep,
+    /// Stop serving.
+    Release,
+}
+
+/// A program that runs when this node becomes active (promote) or standby (demote).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Hook {
+    /// When.
+    pub on: HookEvent,
+    /// Program and arguments.
+    pub run: Vec<String>,
+    /// It is killed after this.
+    pub timeout: Duration,
+}
+
+/// When a hook runs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum HookEvent {
+    /// This node has become active.
+    Promote,
+    /// This node has become standby.
+    Demote,
+}
+
+/// One resource.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Resource {
+    /// An Elastic IP that is re-associated.
+    ElasticIp(ElasticIp),
+    /// A secondary private IPv4 address that is reassigned.
+    PrivateIp(PrivateIp),
+    /// A set of routes.
+    Route(Route),
+}
+
+impl Resource {
+    /// Its name in the configuration.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::ElasticIp(it) => &it.name,
+            Self::PrivateIp(it) => &it.name,
+            Self::Route(it) => &it.name,
+        }
+    }
+}
+
+/// An Elastic IP.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ElasticIp {
+    /// Its name in the configuration.
+    pub name: String,
+    /// "eipalloc-…".
+    pub allocation_id: String,
+    /// The private address that it goes to, per node of the group.
+    pub to: BTreeMap<NodeId, Ipv4Addr>,
+}
+
+/// A secondary private IPv4 address.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PrivateIp {
+    /// Its name in the configuration.
+    pub name: String,
+    /// The address that moves.
+    pub address: Ipv4Addr,
+    /// The Elastic IP that rides on it ("eipalloc-…"): moves in the same call, and is verified.
+    pub elastic_ip: Option<String>,
+    /// Whether the address is set up on the guest's interface (default true).
+    pub guest: bool,
+}
+
+/// A set of routes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Route {
+    /// Its name in the configuration.
+    pub name: String,
+    /// "rtb-…".
+    pub tables: Vec<String>,
+    /// Where the routes lead from.
+    pub destinations: Vec<Destination>,
+    /// Which link's interface they lead to (0: the first).
+    pub link: usize,
+}
+
+/// How EC2 is reached; what is absent comes from the environment, as in the AWS tools.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Aws {
+    /// Region; else AWS_REGION, the profile, or IMDS.
+    pub region: Option<String>,
+    /// Profile of the shared configuration files.
+    pub profile: Option<String>,
+    /// Another endpoint for EC2 (a VPC endpoint, the sandbox).
+    pub endpoint_url: Option<String>,
+    /// Bound on each call.
+    pub call_timeout: Duration,
+}
