@@ -59,8 +59,6 @@ pub(crate) struct Local {
     /// The service could serve.
     pub(crate) fit: bool,
     pub(crate) able: bool,
-    /// The operator has set it to standby.
-    pub(crate) standby: bool,
     pub(crate) wanted: Option<(Desired, u64)>,
     /// How the service and the addresses really are.
     pub(crate) real: Option<Desired>,
@@ -82,14 +80,7 @@ pub(crate) struct Machine {
 
 impl Machine {
     pub(crate) fn new(id: NodeId, groups: usize, random: &mut Random) -> Self {
-        let local = Local {
-            memory: Memory::default(),
-            fit: true,
-            able: true,
-            standby: false,
-            wanted: None,
-            real: None,
-        };
+        let local = Local { memory: Memory::default(), fit: true, able: true, wanted: None, real: None };
         Self {
             id,
             clock: Clock::boot(Time::ZERO, random),

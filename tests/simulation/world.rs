@@ -431,7 +431,6 @@ impl World {
     fn send(&mut self, beat: Box<Heartbeat>) {
         let life = self.machine(beat.from).life;
         self.tally.datagrams += 1;
-        self.net.record(&beat, &mut self.random);
         let [first, again] = self.net.send(&beat, &mut self.random);
         let sent = self.now;
         if let Some(after) = again {
@@ -448,6 +447,7 @@ impl World {
             return;
         }
         if genuine {
+            self.net.record(&beat, &mut self.random);
             let mine = self.machine(to).process.as_ref().map(|process| process.core.cluster.session());
             let knows_me = mine.is_some() && beat.echo.map(|echo| echo.session) == mine;
             let bits = |like: &dyn Fn(&standin::cluster::GroupReport) -> bool| {
