@@ -501,3 +501,23 @@ fn terms_grow_with_each_takeover() {
     world.run(ms(1000));
     assert!(world.group(1).term > term);
 }
+
+#[test]
+fn a_stall_of_our_own_does_not_make_a_lost_holder_heard_again() {
+    let mut world = pair();
+    world.cut = vec![(0, 1), (1, 0)];
+    world.run(ms(60_000));
+    assert_eq!(world.active(), [1], "silence has counted, once");
+    world.holder = vec![Held::By(0)];
+    world.run(ms(30_000));
+    assert_eq!(world.active(), [0], "moved back by hand; the partition lasts");
+    let takes = world.takes.len();
+    for _ in 0..20 {
+        world.frozen = vec![1];
+        world.run(ms(600));
+        world.frozen.clear();
+        world.run(ms(5000));
+    }
+    assert_eq!(world.takes.len(), takes, "its last word before the partition does not arm again");
+    assert_eq!(world.active(), [0]);
+}
