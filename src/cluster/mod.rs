@@ -327,7 +327,9 @@ impl Cluster {
     fn read_instances(&mut self, now: Time) {
         for at in 0..self.peers.len() {
             let peer = &self.peers[at];
-            let quiet = peer.late(now, &self.settings) || peer.silent(now, &self.settings);
+            // A node that was never heard may have been stopped long before we started.
+            let quiet =
+                peer.late(now, &self.settings) || peer.silent(now, &self.settings) || peer.heard_at.is_none();
             let holds =
                 self.groups.iter().any(|it| it.knowledge.anchor(now).1 == Some(Owner::Theirs(peer.id)));
             let reads = &mut self.instance_reads[at];

@@ -271,7 +271,7 @@ fn row_15_ec2_says_that_the_holder_has_stopped() {
     let mut world = World::empty(settings(2), Held::By(0));
     world.instances[0] = Some(Running::No);
     world.start(1);
-    world.run(ms(32_000));
+    world.run(ms(7000));
     assert_eq!(world.active(), [1], "never heard, not armed, but stopped");
     assert_eq!(world.group(1).reason.0, Row::Proof);
 }
