@@ -82,7 +82,8 @@ impl fmt::Display for DecodeError {
             Self::Malformed(why) => write!(f, "signed with our key, and not readable: {why}"),
             Self::Cluster(name) => write!(
                 f,
-                "from the cluster {name:?}, which has the same key: correct its name, or give it a key and a port of its own"
+                "from the cluster {name:?}, which has the same key: correct its name, \
+                 or give it a key and a port of its own"
             ),
             Self::UnknownSender(name) => {
                 write!(f, "from the node {name:?}, which this node's configuration lacks: compare the files")

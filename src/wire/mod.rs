@@ -23,8 +23,8 @@
 //! **The version rule.** A datagram of another *major* is refused. The *minor* is for people who read a
 //! dump: no code looks at it. So, within one major: keys are never reused or change their meaning, a new
 //! field is optional and its absence means what versions without it did, and a new value of an
-//! enumeration reads as "said nothing" in older versions (a group report whose role is unknown is dropped, an unknown kind
-//! of owner is "not read"). Whatever cannot be said under these terms needs a new major, and then a
+//! enumeration reads as "said nothing" in older versions (a group report whose role is unknown is
+//! dropped, an unknown kind of owner is "not read"). Whatever cannot be said under these terms needs a new major, and then a
 //! rolling upgrade needs a version that speaks both.
 //!
 //! **What the tag does not do**: it does not hide the content, and it does not stop a replay. The core

@@ -591,7 +591,11 @@ proptest! {
 
     /// Past the tag, near to what is valid: one byte of a good body is replaced, and signed again.
     #[test]
-    fn any_signed_damage_is_survived(heartbeat in any_heartbeat(), place in any::<prop::sample::Index>(), byte: u8) {
+    fn any_signed_damage_is_survived(
+        heartbeat in any_heartbeat(),
+        place in any::<prop::sample::Index>(),
+        byte: u8,
+    ) {
         let mut datagram = encoded(&heartbeat);
         let end = datagram.len() - TAG;
         datagram.truncate(end);
