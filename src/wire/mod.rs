@@ -33,6 +33,7 @@
 mod auth;
 mod error;
 mod key;
+mod longest;
 mod read;
 mod write;
 
@@ -98,6 +99,15 @@ pub fn encode(
         return Err(EncodeError::TooLong { length });
     }
     Ok(())
+}
+
+/// How long the longest datagram of this cluster can be, in bytes, from a node with so many network
+/// interfaces. If it is longer than [`MAX_DATAGRAM`], say so at the start: else the node falls silent at the
+/// very moment when it has the most to say, with every group on offer.
+pub fn longest(roster: &Roster<'_>, interfaces: usize) -> usize {
+    let mut body = Vec::new();
+    write::write(&longest::heartbeat(roster, interfaces), roster, &mut body);
+    HEADER + body.len() + TAG
 }
 
 /// Reads a datagram. The order of the checks is the order of [`DecodeError`]'s variants: nothing of the body
