@@ -6,6 +6,7 @@ mod config;
 pub mod exit;
 mod keygen;
 mod output;
+pub mod sandbox;
 
 use std::fmt;
 use std::io::Write;
@@ -35,6 +36,8 @@ enum Command {
     Config(config::Args),
     /// Make a key for the heartbeats
     Keygen(keygen::Args),
+    /// Serve an EC2 that you can break, on loopback
+    Sandbox(sandbox::SandboxArgs),
     /// Print completions for a shell
     Completions(completions::Args),
 }
@@ -59,6 +62,7 @@ fn run(root: Root, out: Out<'_>) -> anyhow::Result<Exit> {
     match root.command {
         Command::Config(args) => config::run(args, out),
         Command::Keygen(args) => keygen::run(&args, out),
+        Command::Sandbox(args) => sandbox::run(&args, out).map(|()| Exit::Ok),
         Command::Completions(args) => completions::run(&args, &mut Root::command(), out),
     }
 }
