@@ -11,6 +11,10 @@ exec 4>&1 5>&2
 exec > >(exec tee -i -a "$steps_log") 2>&1
 steps_tee=$!
 steps_done=()
+# A run within a run leaves the summary of cargo's results to the outer one, and ends its steps faster than
+# the outer one ends it.
+steps_nested=${STANDIN_STEPS:-}
+export STANDIN_STEPS=1
 # The process group of the step that runs.
 steps_group=
 
@@ -18,7 +22,7 @@ steps_group=
 steps_end_group() {
   [ -n "$steps_group" ] || return 0
   if kill -TERM -- "-$steps_group" 2>/dev/null; then
-    for _ in 1 2 3 4 5 6 7 8 9 10; do
+    for _ in $(seq "$([ -n "$steps_nested" ] && echo 10 || echo 30)"); do
       kill -0 -- "-$steps_group" 2>/dev/null || break
       sleep 0.2
     done
@@ -35,7 +39,9 @@ steps_summary() {
   wait "$steps_tee" || true
   printf '\n== summary of %s\n' "$0"
   # Which test binary, and its result; without the hash in the binary's name.
-  grep -aE '^ +(Running|Doc-tests) |^test result: ' "$steps_log" | sed -E 's/ \(.*\)$//' || true
+  if [ -z "$steps_nested" ]; then
+    grep -aE '^ +(Running|Doc-tests) |^test result: ' "$steps_log" | sed -E 's/ \(.*\)$//' || true
+  fi
   [ ${#steps_done[@]} = 0 ] || printf '%s\n' "${steps_done[@]}"
   rm -f "$steps_log"
   if [ "$status" = 0 ]; then echo "== all passed"; else echo "== FAILED (exit code $status)"; fi
