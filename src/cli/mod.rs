@@ -128,6 +128,19 @@ mod tests {
     }
 
     #[test]
+    fn no_help_is_wrapped_in_the_middle_of_a_thought() {
+        // Where the width of the terminal is not known, clap wraps at 100.
+        let mut commands = vec![Root::command()];
+        while let Some(command) = commands.pop() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in help.lines() {
+                assert!(line.chars().count() <= 100, "{}: {line}", command.get_name());
+            }
+            commands.extend(command.get_subcommands().cloned());
+        }
+    }
+
+    #[test]
     fn failures_end_with_their_own_code() {
         let failure = Failure { exit: Exit::Unreachable, what: "no agent".into(), remedy: "start it".into() };
         let mut said = Vec::new();
