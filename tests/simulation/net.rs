@@ -58,6 +58,7 @@ pub(crate) struct Net {
     jitter: Duration,
     troubles: Vec<(usize, Scope, Trouble)>,
     arrivals: Vec<Option<Arrival>>,
+    heard: Vec<Time>,
     recorded: Vec<Vec<Heartbeat>>,
 }
 
@@ -74,6 +75,7 @@ impl Net {
             jitter: random.pick(&[ms(1), ms(1), ms(10)]),
             troubles: Vec::new(),
             arrivals: vec![None; nodes * nodes],
+            heard: vec![Time::ZERO; nodes * nodes],
             recorded: vec![Vec::new(); nodes * nodes],
         }
     }
@@ -140,7 +142,9 @@ impl Net {
     }
 
     pub(crate) fn arrived(&mut self, from: NodeId, to: NodeId, arrival: Arrival) {
-        let known = &mut self.arrivals[usize::from(from.0) * self.nodes + usize::from(to.0)];
+        let path = usize::from(from.0) * self.nodes + usize::from(to.0);
+        self.heard[path] = arrival.at;
+        let known = &mut self.arrivals[path];
         if known.is_none_or(|known| known.sent < arrival.sent) {
             *known = Some(arrival);
         }
@@ -149,5 +153,10 @@ impl Net {
     /// The youngest datagram of `from` that has arrived at `to`.
     pub(crate) fn last(&self, from: NodeId, to: NodeId) -> Option<Arrival> {
         self.arrivals[usize::from(from.0) * self.nodes + usize::from(to.0)]
+    }
+
+    /// When anything of `from` has last arrived at `to`.
+    pub(crate) fn heard(&self, from: NodeId, to: NodeId) -> Time {
+        self.heard[usize::from(from.0) * self.nodes + usize::from(to.0)]
     }
 }

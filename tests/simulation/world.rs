@@ -168,7 +168,7 @@ pub(crate) struct World {
     /// When it has to have converged; and the end of the run.
     pub(crate) quiet_from: Option<Time>,
     settings: Settings,
-    plant: Option<Plant>,
+    pub(crate) plant: Option<Plant>,
     queue: BinaryHeap<Reverse<Entry>>,
     numbers: u64,
 }
