@@ -43,6 +43,7 @@ pub(crate) struct Judgement {
 struct OfGroup {
     wished: Option<Time>,
     takeovers: u32,
+    last_takeover: Option<Time>,
     two_since: Option<Time>,
     unserved_since: Option<Time>,
     waited: Duration,
@@ -58,6 +59,8 @@ pub(crate) struct Checks {
     calls: Vec<(Time, u32)>,
     dead_after: Duration,
     hold: bool,
+    /// When something last changed that is no node's decision.
+    unrest: Time,
     releases: Vec<bool>,
     looks: u64,
 }
@@ -72,6 +75,7 @@ impl Checks {
             could_since: vec![vec![None; nodes]; groups],
             calls: vec![(Time::ZERO, 0); nodes],
             dead_after: settings.dead_after,
+            unrest: Time::ZERO,
             hold: !settings.groups[0].take_when_silent,
             releases: settings.groups.iter().map(|group| group.release_when_isolated).collect(),
             looks: 0,
@@ -80,6 +84,11 @@ impl Checks {
 
     pub(crate) fn fail(&mut self, text: String) {
         self.violation.get_or_insert(text);
+    }
+
+    /// Something began, ended, or came late.
+    pub(crate) fn stir(&mut self, now: Time) {
+        self.unrest = now;
     }
 
     pub(crate) fn wished(&mut self, group: GroupId, now: Time) {
@@ -138,7 +147,13 @@ impl World {
         let count = state.takeovers;
         self.tally.takeovers += 1;
         self.tally.takeovers_at_most = self.tally.takeovers_at_most.max(count);
+        let calm = !late && !self.net.noisy() && !self.ec2.ill();
+        let again = state.last_takeover.replace(self.now).is_some_and(|at| at > self.checks.unrest);
+        if calm && again {
+            self.checks.fail(format!("group {} is taken again, though nothing has happened since", group.0));
+        }
         if late {
+            self.checks.stir(self.now);
             self.tally.late_takeovers += 1;
         } else if seen.guarded == Some(from) {
             let (by, from, group) = (by.0, from.0, group.0);

@@ -34,7 +34,7 @@ use self::world::{Topology, World};
 
 /// Seeds of each topology in a plain `cargo test`.
 const SEEDS: u64 = 3;
-/// A planted bug has to be found within so many seeds of each topology.
+/// A planted bug has to be found within so many seeds.
 const PLANTED_SEEDS: u64 = 300;
 /// So much of the timeline is printed on failure.
 const LAST_LINES: usize = 60;
@@ -154,7 +154,8 @@ fn sound(name: &str, topology: Topology, args: &Args, out: &mut impl Write) -> i
 /// A core with a planted bug: some seed must fail.
 fn planted(plant: Plant, args: &Args, out: &mut impl Write) -> io::Result<bool> {
     for seed in args.seeds.clone().unwrap_or(0..PLANTED_SEEDS) {
-        for (name, topology) in topologies(args) {
+        // Two groups on two nodes: the most decisions in the least time.
+        for (name, topology) in args.topology.or(Some(Topology::ALL[2])) {
             if let Some(text) = run(seed, topology, Some(plant)).checks.violation {
                 let name = format!("seed {seed} of {name}");
                 writeln!(out, "planted {} found by {name}: {text}", plant.name())?;

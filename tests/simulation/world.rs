@@ -312,6 +312,7 @@ impl World {
             back_in: None,
         });
         self.say(format!("node {} starts (life {life})", node.0));
+        self.checks.stir(now);
         let known = self.random.spread(ms(30), secs(3));
         for group in (0..topology.groups).map(GroupId) {
             let local = &self.machines[usize::from(node.0)].groups[usize::from(group.0)];
@@ -344,6 +345,8 @@ impl World {
             return;
         }
         machine.thawed_at = now;
+        self.checks.stir(now);
+        let machine = self.machine(node);
         let waiting = std::mem::take(&mut machine.waiting);
         let life = machine.life;
         if timer_first {
@@ -417,6 +420,7 @@ impl World {
             }
             Command::Exit => {
                 self.say(format!("node {} ends", node.0));
+                self.checks.stir(self.now);
                 let machine = self.machine(node);
                 let back = machine.process.as_ref().and_then(|process| process.back_in);
                 machine.end_process();
