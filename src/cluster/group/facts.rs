@@ -258,7 +258,12 @@ impl Group {
     pub(super) fn watch(&self, cx: &Context<'_>) -> Watch {
         let quiet =
             self.members(cx).any(|peer| peer.late(cx.now, cx.settings) || peer.silent(cx.now, cx.settings));
+        let taking = match self.gate {
+            Some(Gate::Step(_) | Gate::BackOff(_) | Gate::UnderWay) => true,
+            Some(Gate::NotEligible(_) | Gate::NoRead | Gate::Damped) | None => false,
+        };
         match self.role {
+            _ if taking => Watch::Taking,
             _ if quiet => Watch::Quiet,
             Role::Active => Watch::Active,
             Role::Standby => Watch::Standby,

@@ -58,6 +58,8 @@ pub(in super::super) enum Watch {
     Standby,
     /// A node of the group is late or silent.
     Quiet,
+    /// We are about to take, and wait for our step or after a failure: somebody else may do it meanwhile.
+    Taking,
 }
 
 impl Knowledge {
@@ -195,6 +197,7 @@ impl Knowledge {
                 Watch::Active => Duration::from_secs(10),
                 Watch::Standby => Duration::from_secs(20),
                 Watch::Quiet => Duration::from_secs(5),
+                Watch::Taking => Duration::from_secs(1),
             }
         };
         sent + wait
