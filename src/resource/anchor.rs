@@ -228,3 +228,6 @@ fn empty(anchor: &Resource) -> CloudError {
     let message = format!("route {:?} has no table or no destination", anchor.name());
     CloudError::new(ErrorKind::Invalid, "ReplaceRoute", message)
 }
+
+#[cfg(test)]
+mod tests;
