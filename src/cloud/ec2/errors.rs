@@ -16,7 +16,10 @@ pub(super) fn from_sdk<E>(action: &'static str, sent: bool, error: SdkError<E, H
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
-    let request_id = error.request_id().map(str::to_owned);
+    let request_id = error
+        .request_id()
+        .map(str::to_owned)
+        .or_else(|| request_id_in(error.raw_response()?.body().bytes().unwrap_or_default()));
     let status = error.raw_response().map(|it| it.status().as_u16());
     let code = error.code().map(str::to_owned);
     let message = error.message().map(str::to_owned);
@@ -107,6 +110,13 @@ fn kind_of_code(action: &str, code: &str, message: &str, status: Option<u16>) ->
         _ if status.is_some_and(|it| it >= 500) => ErrorKind::NoAnswer,
         _ => ErrorKind::Invalid,
     }
+}
+
+/// The SDK reads the request id from a header only; EC2 writes it into the body too.
+fn request_id_in(body: &[u8]) -> Option<String> {
+    let body = std::str::from_utf8(body).ok()?;
+    let (_, rest) = body.split_once("<RequestID>")?;
+    rest.split_once("</RequestID>").map(|(id, _)| id.to_owned())
 }
 
 /// The first error of this type in the chain.
