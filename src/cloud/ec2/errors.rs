@@ -48,10 +48,19 @@ where
     CloudError { kind, action, code: None, request_id, message }
 }
 
-/// Our own bound was over before the SDK had said anything.
-pub(super) fn timed_out(action: &'static str, sent: bool, bound: Duration) -> CloudError {
-    let kind = if sent { ErrorKind::NoAnswer } else { ErrorKind::Unreachable };
-    CloudError::new(kind, action, format!("nothing within {}", humantime::format_duration(bound)))
+/// Our own bound was over before the SDK had said anything. `keys`: whether there were credentials to sign
+/// a request with.
+pub(super) fn timed_out(action: &'static str, sent: bool, keys: bool, bound: Duration) -> CloudError {
+    let bound = humantime::format_duration(bound);
+    let (kind, message) = match (sent, keys) {
+        (true, _) => (ErrorKind::NoAnswer, format!("nothing within {bound}")),
+        (false, true) => (ErrorKind::Unreachable, format!("no connection within {bound}")),
+        (false, false) => {
+            let message = format!("their source (instance metadata, say) gave none within {bound}");
+            (ErrorKind::Credentials, message)
+        }
+    };
+    CloudError::new(kind, action, message)
 }
 
 fn kind_without_answer<E>(sent: bool, error: &SdkError<E, HttpResponse>) -> ErrorKind
@@ -125,7 +134,7 @@ fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
 }
 
 /// The chain of causes, outermost first; the SDK's outer ones say little alone ("dispatch failure").
-fn chain(error: &(dyn Error + 'static)) -> String {
+pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut parts: Vec<String> = Vec::new();
     for part in causes(error).map(ToString::to_string) {
         if parts.last() != Some(&part) {

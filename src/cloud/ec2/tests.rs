@@ -1,6 +1,7 @@
 //! Against a server of a few lines that answers what the test says, so that each way of failing is real.
 //! What EC2 itself would answer is `tests/ec2.rs`'s matter.
 
+use std::net::Ipv4Addr;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 
@@ -11,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 use super::*;
+use crate::cloud::Destination;
 
 const CALL: Duration = Duration::from_millis(600);
 
@@ -169,6 +171,49 @@ async fn a_refused_connection_is_unreachable() {
     let error = associate(&ec2(address)).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unreachable, "{error}");
     assert!(error.to_string().contains("refused"), "{error}");
+}
+
+#[tokio::test]
+async fn a_tls_handshake_that_fails_is_unreachable() {
+    let server = serve(vec![associated()]).await;
+    let ec2 = ec2(server.address);
+    let config = ec2.line().client.config().to_builder().endpoint_url(format!("https://{}", server.address));
+    *ec2.line.write().unwrap() = Line { client: Client::from_conf(config.build()), generation: 0 };
+    let error = associate(&ec2).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unreachable, "{error}");
+}
+
+#[tokio::test]
+async fn warming_up_opens_connections_and_renews_credentials() {
+    #[derive(Debug)]
+    struct Source(AtomicUsize);
+    impl aws_credential_types::provider::ProvideCredentials for Source {
+        fn provide_credentials<'a>(&'a self) -> aws_credential_types::provider::future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            // The first ones expire in ten minutes, the next ones in six hours.
+            let first = self.0.fetch_add(1, Ordering::Relaxed) == 0;
+            let validity = Duration::from_secs(if first { 600 } else { 6 * 3600 });
+            let expiry = std::time::UNIX_EPOCH + Duration::from_secs(1000) + validity;
+            let keys = Credentials::new("AKIDEXAMPLE", "secret", None, Some(expiry), "test");
+            aws_credential_types::provider::future::ProvideCredentials::ready(Ok(keys))
+        }
+    }
+    let empty =
+        "<DescribeNetworkInterfacesResponse><networkInterfaceSet/></DescribeNetworkInterfacesResponse>";
+    let server = serve(vec![Reply::Answer(200, empty.to_owned())]).await;
+    let mut ec2 = ec2(server.address);
+    let clock = aws_smithy_async::time::StaticTimeSource::from_secs(1000);
+    let source = SharedCredentialsProvider::new(Source(AtomicUsize::new(0)));
+    ec2.credentials = WarmCredentials::new(source, aws_smithy_async::time::SharedTimeSource::new(clock));
+    for expected in [600, 6 * 3600, 6 * 3600] {
+        ec2.warm_up(4).await;
+        assert_eq!(ec2.credentials.remaining(), Some(Duration::from_secs(expected)));
+    }
+    let open = server.connections.load(Ordering::Relaxed);
+    assert!((2..=4).contains(&open), "{open} connections");
+    assert_eq!(server.requests.lock().unwrap().len(), 12);
 }
 
 #[tokio::test]
