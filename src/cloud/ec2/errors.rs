@@ -105,7 +105,10 @@ fn kind_of_code(action: &str, code: &str, message: &str, status: Option<u16>) ->
         | "Blocked"
         | "OptInRequired"
         | "PendingVerification" => ErrorKind::Denied,
-        "Resource.AlreadyAssociated" | "RouteAlreadyExists" | "InvalidIPAddress.InUse" => ErrorKind::Conflict,
+        "Resource.AlreadyAssociated"
+        | "Resource.AlreadyAssigned"
+        | "RouteAlreadyExists"
+        | "InvalidIPAddress.InUse" => ErrorKind::Conflict,
         // AssignPrivateIpAddresses without AllowReassignment on a taken address: EC2 answers
         // InvalidParameterValue, "[10.0.0.9] assigned, but move is not allowed."
         "InvalidParameterValue" if message.contains("move is not allowed") => ErrorKind::Conflict,
