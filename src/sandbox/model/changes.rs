@@ -14,7 +14,6 @@ const KEPT: usize = 20_000;
 
 /// One effective change.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Change {
     /// Counts up from 1, without gaps.
     pub seq: u64,

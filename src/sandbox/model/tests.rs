@@ -388,7 +388,7 @@ fn faults_meet_whom_they_name_and_end() {
     let read = |text: &str| serde_json::from_str::<FaultSpec>(text);
     let spec = read(r#"{"kind":"throttle","action":"Describe*","caller":"ivr-b","count":1}"#).unwrap();
     faults.add(spec, T0);
-    faults.add(read(r#"{"kind":"delay","ms":150,"for-ms":1000}"#).unwrap(), T0);
+    faults.add(read(r#"{"kind":"delay","ms":150,"for_ms":1000}"#).unwrap(), T0);
     assert!(read(r#"{"kind":"delay"}"#).is_err());
     assert!(read(r#"{"kind":"hang","colour":"red"}"#).is_err());
     let other = faults.judge(Service::Ec2, &["ivr-a"], "DescribeVpcs", T0);

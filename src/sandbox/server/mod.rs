@@ -59,7 +59,6 @@ pub struct Options {
 
 /// A sandbox that runs, until it is dropped or shut down: its addresses, keys and ids.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Running {
     /// EC2's endpoint ("http://127.0.0.1:PORT").
     pub ec2_url: String,
@@ -96,7 +95,6 @@ pub struct Named {
 
 /// An Elastic IP.
 #[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct RunningElasticIp {
     /// The name in the description.
     pub name: String,
@@ -108,7 +106,6 @@ pub struct RunningElasticIp {
 
 /// An instance.
 #[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct RunningInstance {
     /// Its name.
     pub name: String,
@@ -124,7 +121,6 @@ pub struct RunningInstance {
 
 /// An interface of an instance.
 #[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct RunningInterface {
     /// Its id.
     pub id: String,
@@ -138,7 +134,6 @@ pub struct RunningInterface {
 
 /// Keys.
 #[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Credentials {
     /// AWS_ACCESS_KEY_ID.
     pub access_key_id: String,
@@ -234,6 +229,8 @@ pub async fn serve(spec: Spec, options: Options) -> io::Result<Running> {
 /// What all listeners share.
 #[derive(Debug)]
 struct World {
+    /// As it was at the start, for a reset.
+    fresh: Vpc,
     inner: Mutex<Inner>,
     keys: BTreeMap<String, AccessKey>,
     clock: Clock,
@@ -259,6 +256,7 @@ impl World {
     fn new(vpc: Vpc, keys: BTreeMap<String, AccessKey>, random: Random, clock: Clock) -> Self {
         let started = (clock.wall)();
         Self {
+            fresh: vpc.clone(),
             inner: Mutex::new(Inner {
                 vpc,
                 faults: Faults::default(),
