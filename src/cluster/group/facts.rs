@@ -86,7 +86,7 @@ impl Group {
         out: &mut Outbox,
     ) {
         let failing = self.knowledge.failures > 0;
-        let news = self.knowledge.answered(call, answer, &mut out.random);
+        let news = self.knowledge.answered(call, answer, &mut out.random, cx.now);
         if self.knowledge.failures == 3 {
             self.tell(
                 Level::Warn,
