@@ -213,16 +213,18 @@ impl Core {
     }
 
     /// What each peer said last, once more, as an active node.
-    fn forged(&self) -> Vec<Event> {
-        let again = |node: usize| {
-            let mut beat = self.heard[node].clone()?;
-            beat.sequence += 1;
+    fn forged(&mut self) -> Vec<Event> {
+        let mut again = |node: usize| {
+            let heard = self.heard[node].as_mut()?;
+            heard.sequence += 1;
+            let mut beat = heard.clone();
             beat.from = NodeId(u8::try_from(node).ok()?);
             for report in &mut beat.groups {
                 report.role = Role::Active;
             }
             Some(Event::HeartbeatReceived(Box::new(beat)))
         };
-        (0..self.heard.len()).filter_map(again).collect()
+        let nodes = self.nonces.len();
+        (0..nodes).filter_map(&mut again).collect()
     }
 }
