@@ -48,9 +48,9 @@ def judge(cases, which, target):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sandbox", required=True, help="file with the JSON that the sandbox printed")
+    parser.add_argument("--sandbox", help="file with the JSON that the sandbox printed")
     parser.add_argument("--moto", help="moto's URL; without it only the sandbox is asked")
-    parser.add_argument("--aws", required=True, help="the AWS CLI's program")
+    parser.add_argument("--aws", help="the AWS CLI's program")
     parser.add_argument("--only", default="", help="only cases whose name contains this")
     parser.add_argument("--differences", action="store_true", help="list moto's known differences and end")
     arguments = parser.parse_args()

@@ -364,7 +364,8 @@ where
                     let _ = stream.set_nodelay(true);
                     let service = service_fn(answer.clone());
                     let mut http = hyper::server::conn::http1::Builder::new();
-                    http.timer(TokioTimer::new());
+                    // An idle connection is kept: agents keep theirs warm.
+                    http.timer(TokioTimer::new()).header_read_timeout(None);
                     connections.spawn(http.serve_connection(TokioIo::new(stream), service));
                 }
                 // Out of file descriptors, say: the next round may find some.
