@@ -1,11 +1,361 @@
 //! The core: who is active, and why. Pure: no tokio, no sockets, no clock, no AWS.
+//!
+//! The shell tells it facts ([`Event`]) and the time; it answers with a queue of [`Command`]s and one
+//! deadline. [`decision`] is the table; [`Cluster`] keeps what the table looks at.
 
 pub mod anchor;
+pub mod command;
+pub mod decision;
+pub mod event;
+mod group;
 pub mod heartbeat;
+mod leaving;
+pub mod link;
 pub mod node;
+pub mod notice;
+mod peer;
+mod random;
+mod sending;
+pub mod settings;
+pub mod snapshot;
 pub mod time;
 
 pub use anchor::{AnchorRead, Counter, Owner};
-pub use heartbeat::{GroupReport, Heartbeat, Offer, Role};
+pub use command::{Command, Desired, TakeFrom};
+pub use decision::Row;
+pub use event::{Event, Failure, Running, Shutdown, Wish};
+pub use group::take::Gate;
+pub use heartbeat::{GroupReport, Heartbeat, Maintenance, Offer, Role};
+pub use link::LinkState;
 pub use node::{GroupId, LinkId, NodeId, NodeSet, Session};
+pub use notice::{Level, Notice};
+pub use peer::PeerState;
+pub use random::Random;
+pub use settings::{GroupSettings, Memory, Settings};
+pub use snapshot::Snapshot;
 pub use time::Time;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use self::group::{Context, Group, Outbox};
+use self::leaving::{FAREWELL, Leaving};
+use self::peer::{Peer, Received};
+
+/// This node's view of the cluster, and its decisions.
+#[derive(Debug)]
+pub struct Cluster {
+    settings: Settings,
+    session: Session,
+    started: Time,
+    /// The deadline that we last asked for: who wakes us much later has stalled us.
+    due: Time,
+    peers: Vec<Peer>,
+    instance_reads: Vec<InstanceReads>,
+    groups: Vec<Group>,
+    out: Outbox,
+    identity: Option<(String, Vec<String>)>,
+    leaving: Option<Leaving>,
+    stalls: u64,
+}
+
+/// The questions about one peer's instance.
+#[derive(Clone, Debug, Default)]
+struct InstanceReads {
+    under_way: Option<(u64, Time)>,
+    next: Time,
+    closely_until: Time,
+}
+
+impl Cluster {
+    /// A core that has just started: standby for every group.
+    pub fn new(settings: Settings, now: Time) -> Self {
+        let mut random = Random::new(settings.seed);
+        let session = Session(random.next());
+        let peers = (0..settings.nodes)
+            .map(NodeId)
+            .filter(|node| *node != settings.me)
+            .map(|node| Peer::new(node, settings.links, &mut random, now))
+            .collect::<Vec<_>>();
+        let groups = settings
+            .groups
+            .iter()
+            .zip(0..)
+            .map(|(group, id)| Group::new(GroupId(id), group, settings.nodes, now))
+            .collect();
+        let out = Outbox { commands: VecDeque::new(), random, calls: 0, urgent: false };
+        let instance_reads = vec![InstanceReads::default(); peers.len()];
+        Self {
+            settings,
+            session,
+            started: now,
+            due: now,
+            peers,
+            instance_reads,
+            groups,
+            out,
+            identity: None,
+            leaving: None,
+            stalls: 0,
+        }
+    }
+
+    /// Takes in a fact. Commands are then in [`Self::next_command`], the next deadline in
+    /// [`Self::next_deadline`].
+    pub fn handle(&mut self, event: Event, now: Time) {
+        self.notice_stall(now);
+        self.take_in(event, now);
+        self.let_time_pass(now);
+        self.due = self.deadline(now);
+    }
+
+    /// The next thing to do.
+    pub fn next_command(&mut self) -> Option<Command> {
+        self.out.commands.pop_front()
+    }
+
+    /// When to say [`Event::Ticked`], if nothing else happens before.
+    pub const fn next_deadline(&self) -> Time {
+        self.due
+    }
+
+    /// This process's session.
+    pub const fn session(&self) -> Session {
+        self.session
+    }
+
+    /// Everything that an operator may want to know.
+    pub fn snapshot(&self, now: Time) -> Snapshot {
+        snapshot::of(self, now)
+    }
+
+    /// A gap in our own running: others' silence is not to be counted over it; after a long one EC2 may
+    /// say anything.
+    fn notice_stall(&mut self, now: Time) {
+        let gap = now.since(self.due);
+        if gap < self.settings.interval {
+            return;
+        }
+        self.stalls += 1;
+        for peer in &mut self.peers {
+            peer.count_anew(now);
+        }
+        if gap < self.settings.warn_after {
+            return;
+        }
+        for group in &mut self.groups {
+            group.knowledge.changed(group::knowledge::Change::Unknown, now);
+        }
+        let text = format!("this agent did not run for {} ms; it counts silence anew", gap.as_millis());
+        self.tell(Level::Warn, "stalled", text, now);
+    }
+
+    fn take_in(&mut self, event: Event, now: Time) {
+        match event {
+            Event::Ticked => {}
+            Event::HeartbeatReceived(beat) => self.heartbeat_received(&beat, now),
+            Event::DatagramRefused { peer, link } => {
+                if let Some(peer) = self.peers.iter_mut().find(|it| it.id == peer) {
+                    peer.refuse(link, now);
+                }
+            }
+            Event::AnchorRead { group, call, answer } => {
+                self.with_group(group, now, |it, cx, out| it.anchor_read(call, answer, cx, out));
+            }
+            Event::TakeAnswered { group, call, answer } => {
+                self.with_group(group, now, |it, cx, out| it.take_answered(call, answer, cx, out));
+            }
+            Event::InstanceRead { node, call, answer } => self.instance_read(node, call, answer),
+            Event::CounterWritten { .. } => {}
+            Event::OwnTagWritten { group, ok } => {
+                self.with_group(group, now, |it, cx, _| it.own_tag_written(ok, cx));
+            }
+            Event::Converged { group, change } => {
+                self.with_group(group, now, |it, _, _| it.converged(change));
+            }
+            Event::IdentityLearned { instance, interfaces } => {
+                self.identity = Some((instance, interfaces));
+                self.out.urgent = true;
+            }
+            Event::AbilityChanged { group, able } => {
+                self.with_group(group, now, |it, _, out| {
+                    out.urgent |= it.able.is_ok() != able.is_ok();
+                    it.able = able;
+                });
+            }
+            Event::ServiceChanged { group, fit } => {
+                self.with_group(group, now, |it, _, out| {
+                    out.urgent |= it.fit != fit;
+                    it.fit = fit;
+                });
+            }
+            Event::Asked(wish) => self.asked(wish, now),
+            Event::ShutdownAsked(how) => self.leave(how, now),
+        }
+    }
+
+    fn heartbeat_received(&mut self, beat: &Heartbeat, now: Time) {
+        if beat.to != self.settings.me {
+            return;
+        }
+        let Some(at) = self.peers.iter().position(|peer| peer.id == beat.from) else { return };
+        let peer = &mut self.peers[at];
+        let was = peer.state(now, &self.settings);
+        let Received { counts, answer, confirmed } =
+            peer.receive(beat, self.session, &self.settings, &mut self.out.random, now);
+        if counts && matches!(was, PeerState::NeverSeen | PeerState::Lost | PeerState::Left) {
+            let text = format!("{{node {}}} is heard", beat.from.0);
+            self.tell(Level::Info, "peer-heard", text, now);
+        }
+        self.out.urgent |= confirmed;
+        if let Some(echo) = answer {
+            self.send_to(at, echo, now);
+        }
+    }
+
+    fn instance_read(&mut self, node: NodeId, call: u64, answer: Result<Option<Running>, Failure>) {
+        let Some(at) = self.peers.iter().position(|peer| peer.id == node) else { return };
+        let reads = &mut self.instance_reads[at];
+        let Some((_, sent)) = reads.under_way.filter(|(number, _)| *number == call) else { return };
+        reads.under_way = None;
+        if let Ok(Some(running)) = answer {
+            self.peers[at].running = Some((sent, running));
+        }
+    }
+
+    fn asked(&mut self, wish: Wish, now: Time) {
+        match wish {
+            Wish::Switchover(group, to) => self.with_group(group, now, |it, cx, out| {
+                let to = to.or_else(|| it.taker(cx));
+                if it.role == Role::Active && to.is_some() {
+                    it.make_offer(to, cx, out);
+                }
+            }),
+            Wish::Maintenance(group, on) => self.with_group(group, now, |it, cx, out| {
+                let version = it.memory.maintenance.version + 1;
+                it.set_maintenance(Maintenance { version, on }, cx, out);
+            }),
+            Wish::Standby(group, standby) => self.with_group(group, now, |it, _, out| {
+                it.memory.standby = standby;
+                it.store(out);
+                out.urgent = true;
+            }),
+        }
+    }
+
+    fn with_group(
+        &mut self,
+        group: GroupId,
+        now: Time,
+        run: impl FnOnce(&mut Group, &Context<'_>, &mut Outbox),
+    ) {
+        let Some(group) = self.groups.get_mut(usize::from(group.0)) else { return };
+        let cx = Context { settings: &self.settings, peers: &self.peers, now, started: self.started };
+        run(group, &cx, &mut self.out);
+    }
+
+    fn let_time_pass(&mut self, now: Time) {
+        for at in 0..self.peers.len() {
+            let peer = &mut self.peers[at];
+            peer.observe_links(now, &self.settings);
+            let (late, silent) = peer.newly_quiet(now, &self.settings);
+            if late || silent {
+                self.fell_quiet(at, silent, now);
+            }
+        }
+        for group in 0..self.groups.len() {
+            let id = GroupId(u8::try_from(group).unwrap_or(u8::MAX));
+            self.with_group(id, now, |it, cx, out| it.evaluate(cx, out));
+        }
+        self.read_instances(now);
+        self.tend_leaving(now);
+        self.send_due(now);
+    }
+
+    /// Evidence is gathered while a peer is late, so that at dead-after it costs nothing.
+    fn fell_quiet(&mut self, at: usize, silent: bool, now: Time) {
+        let peer = &self.peers[at];
+        let (id, left) = (peer.id, peer.left);
+        let reads = &mut self.instance_reads[at];
+        reads.next = now;
+        for group in &mut self.groups {
+            if silent {
+                group.knowledge.closely(now);
+            }
+            group.knowledge.ask_now();
+        }
+        if silent {
+            reads.closely_until = now + Duration::from_secs(15);
+            let what = if left { "has said goodbye" } else { "is silent" };
+            self.tell(Level::Warn, "peer-silent", format!("{{node {}}} {what}", id.0), now);
+        } else {
+            self.tell(Level::Info, "peer-late", format!("{{node {}}} is late", id.0), now);
+        }
+    }
+
+    /// Asks EC2 whether a quiet holder's instance runs.
+    fn read_instances(&mut self, now: Time) {
+        for at in 0..self.peers.len() {
+            let peer = &self.peers[at];
+            // A node that was never heard may have been stopped long before we started.
+            let quiet =
+                peer.late(now, &self.settings) || peer.silent(now, &self.settings) || peer.heard_at.is_none();
+            let holds =
+                self.groups.iter().any(|it| it.knowledge.anchor(now).1 == Some(Owner::Theirs(peer.id)));
+            let reads = &mut self.instance_reads[at];
+            let overdue = self.settings.call_timeout * 2;
+            if reads.under_way.is_some_and(|(_, sent)| now.since(sent) > overdue) {
+                reads.under_way = None;
+            }
+            if !(quiet && holds) || reads.under_way.is_some() || now < reads.next {
+                continue;
+            }
+            let call = self.out.call();
+            reads.under_way = Some((call, now));
+            let every = if now < reads.closely_until { 1 } else { 5 };
+            reads.next = now + Duration::from_secs(every);
+            self.out.commands.push_back(Command::ReadInstance { node: peer.id, call });
+        }
+    }
+
+    fn deadline(&self, now: Time) -> Time {
+        let mut at = now + self.settings.interval;
+        let mut earlier = |candidate: Time| {
+            if candidate > now && candidate < at {
+                at = candidate;
+            }
+        };
+        for (peer, reads) in self.peers.iter().zip(&self.instance_reads) {
+            earlier(peer.next_send);
+            for after in [self.settings.warn_after, self.settings.dead_after, self.settings.first_dead_after]
+            {
+                earlier(peer.silent_at(after));
+            }
+            if peer.wants_asking(now, &self.settings) {
+                earlier(peer.asked_at + Peer::ask_interval(&self.settings));
+            }
+            if let Some(back) = peer.back_until {
+                earlier(back);
+            }
+            earlier(reads.next);
+        }
+        let cx = Context { settings: &self.settings, peers: &self.peers, now, started: self.started };
+        for group in &self.groups {
+            if let Some(deadline) = group.deadline(&cx) {
+                earlier(deadline);
+            }
+        }
+        if let Some(said) = self.leaving.and_then(|leaving| leaving.farewell) {
+            earlier(said + FAREWELL);
+        }
+        at
+    }
+
+    fn tell(&mut self, level: Level, id: &'static str, text: String, now: Time) {
+        let notice = Notice { at: now, level, id, group: None, row: None, text };
+        self.out.commands.push_back(Command::Tell(notice));
+    }
+}
+
+#[cfg(test)]
+mod tests;

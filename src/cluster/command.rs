@@ -1,0 +1,90 @@
+//! What the core wants done: imperatives. The shell carries them out and reports back with events.
+
+use super::heartbeat::Heartbeat;
+use super::node::{GroupId, NodeId};
+use super::notice::Notice;
+use super::settings::Memory;
+
+/// One thing to do.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Send this heartbeat to its `to`, over its `link`.
+    Send(Box<Heartbeat>),
+    /// Ask EC2 who holds the anchor, and answer with [`AnchorRead`](super::Event::AnchorRead).
+    ReadAnchor {
+        /// Of which group.
+        group: GroupId,
+        /// The call's number.
+        call: u64,
+    },
+    /// Ask EC2 whether a node's instance runs.
+    ReadInstance {
+        /// Whose.
+        node: NodeId,
+        /// The call's number.
+        call: u64,
+    },
+    /// Take the anchor, in one atomic call.
+    TakeAnchor {
+        /// Of which group.
+        group: GroupId,
+        /// The call's number.
+        call: u64,
+        /// From whom.
+        from: TakeFrom,
+    },
+    /// Write node, session and this number into the anchor's tag.
+    WriteCounter {
+        /// Of which group.
+        group: GroupId,
+        /// The number.
+        n: u64,
+    },
+    /// Write a tag on this node's own interface, to learn whether EC2 takes our writes.
+    WriteOwnTag {
+        /// On behalf of which group.
+        group: GroupId,
+    },
+    /// Make the world of this group so: the latest one counts.
+    Converge {
+        /// Which group.
+        group: GroupId,
+        /// How.
+        desired: Desired,
+        /// Its number, for [`Converged`](super::Event::Converged).
+        change: u64,
+    },
+    /// Remember this.
+    Store {
+        /// Of which group.
+        group: GroupId,
+        /// What.
+        memory: Memory,
+    },
+    /// Tell the operator.
+    Tell(Notice),
+    /// End the process: everything is said.
+    Exit,
+}
+
+/// From whom the anchor is taken.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum TakeFrom {
+    /// Whoever holds it.
+    Anyone,
+    /// Nobody: the call fails if somebody was faster.
+    Nobody,
+}
+
+/// How a group's world on this node should be.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Desired {
+    /// This node serves: service active, guest addresses set up; with `repair` also everything but the
+    /// anchor taken and repaired in EC2.
+    Serve {
+        /// Whether EC2 may be changed.
+        repair: bool,
+    },
+    /// This node does not serve: service in its standby state, guest addresses gone. Nothing changes in EC2.
+    Standby,
+}

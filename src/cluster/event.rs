@@ -1,0 +1,138 @@
+//! What the core is told: facts, in the past tense.
+
+use super::anchor::AnchorRead;
+use super::heartbeat::Heartbeat;
+use super::node::{GroupId, LinkId, NodeId};
+
+/// One fact.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Time has passed: the deadline that the core asked for is over.
+    Ticked,
+    /// An authenticated heartbeat for this node arrived.
+    HeartbeatReceived(Box<Heartbeat>),
+    /// A datagram from a peer's address did not authenticate.
+    DatagramRefused {
+        /// Whose address it came from.
+        peer: NodeId,
+        /// On which link.
+        link: LinkId,
+    },
+    /// A [`ReadAnchor`](super::Command::ReadAnchor) was answered.
+    AnchorRead {
+        /// Of which group.
+        group: GroupId,
+        /// The call's number.
+        call: u64,
+        /// What EC2 says.
+        answer: Result<AnchorRead, Failure>,
+    },
+    /// A [`ReadInstance`](super::Command::ReadInstance) was answered.
+    InstanceRead {
+        /// The node whose instance it is.
+        node: NodeId,
+        /// The call's number.
+        call: u64,
+        /// What EC2 says; `None`: it does not know the instance.
+        answer: Result<Option<Running>, Failure>,
+    },
+    /// A [`TakeAnchor`](super::Command::TakeAnchor) was answered, or not in time.
+    TakeAnswered {
+        /// Of which group.
+        group: GroupId,
+        /// The call's number.
+        call: u64,
+        /// What EC2 says.
+        answer: Result<(), Failure>,
+    },
+    /// A [`WriteCounter`](super::Command::WriteCounter) was answered.
+    CounterWritten {
+        /// Of which group.
+        group: GroupId,
+        /// Whether EC2 has it.
+        ok: bool,
+    },
+    /// A [`WriteOwnTag`](super::Command::WriteOwnTag) was answered.
+    OwnTagWritten {
+        /// Of which group.
+        group: GroupId,
+        /// Whether EC2 has it.
+        ok: bool,
+    },
+    /// The world has reached the state last asked for by [`Converge`](super::Command::Converge).
+    Converged {
+        /// Which group.
+        group: GroupId,
+        /// The number of that command.
+        change: u64,
+    },
+    /// This node's own EC2 identity has become known: its instance and its interfaces.
+    IdentityLearned {
+        /// "i-0…".
+        instance: String,
+        /// "eni-0…".
+        interfaces: Vec<String>,
+    },
+    /// Whether this node could take the group now has changed, as far as the shell can tell.
+    AbilityChanged {
+        /// Which group.
+        group: GroupId,
+        /// `Err`: why not.
+        able: Result<(), String>,
+    },
+    /// The group's service has become fit to serve, or has failed for good here.
+    ServiceChanged {
+        /// Which group.
+        group: GroupId,
+        /// Whether it is fit.
+        fit: bool,
+    },
+    /// An operator's wish.
+    Asked(Wish),
+    /// The process was told to end.
+    ShutdownAsked(Shutdown),
+}
+
+/// What an operator can ask for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Wish {
+    /// Hand the group over, to this node or to the best one.
+    Switchover(GroupId, Option<NodeId>),
+    /// Maintenance of the group, on or off.
+    Maintenance(GroupId, bool),
+    /// This node is not to be active for the group (or may be again).
+    Standby(GroupId, bool),
+}
+
+/// Why the process ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Shutdown {
+    /// For good, or with the system: hand over, say goodbye.
+    Stop,
+    /// It will be back at once: announce it and leave everything running.
+    Restart,
+}
+
+/// Whether an instance runs, according to EC2.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Running {
+    /// Pending or running.
+    Yes,
+    /// Stopping or shutting down: it cannot come back as the same boot.
+    Ending,
+    /// Stopped or terminated.
+    No,
+}
+
+/// How a call failed, as far as the decision cares.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Failure {
+    /// Somebody else was faster.
+    Conflict,
+    /// It will fail again in the same way: denied, or against a rule.
+    Refused,
+    /// It was not carried out, and may work soon: throttled, unreachable.
+    Passing,
+    /// Nobody knows whether it was carried out.
+    NoAnswer,
+}

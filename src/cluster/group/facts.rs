@@ -1,0 +1,283 @@
+//! From what was heard and read to the [`View`] that the table decides on; and the GATE before a take.
+
+use super::knowledge::{Change, Watch};
+use super::offer::Heard;
+use super::take::{Gate, Rival, step};
+use super::{Context, Group, Outbox};
+use crate::cluster::anchor::{AnchorRead, Owner};
+use crate::cluster::decision::{Holder, Row, View};
+use crate::cluster::event::{Failure, Running};
+use crate::cluster::heartbeat::Role;
+use crate::cluster::node::NodeId;
+use crate::cluster::notice::Level;
+use crate::cluster::peer::Peer;
+
+impl Group {
+    /// Takes in what the peers say: claims, offers, maintenance; arms and disarms.
+    pub(super) fn hear(&mut self, cx: &Context<'_>, out: &mut Outbox) {
+        let nodes = &self.settings(cx).nodes;
+        for peer in cx.peers.iter().filter(|peer| nodes.contains(&peer.id)) {
+            let heard = peer.heard(cx.now, cx.settings);
+            let Some(report) = peer.report(self.id).filter(|_| heard || peer.left) else {
+                if self.heard_offer.is_some_and(|offer| offer.from == peer.id) && !heard {
+                    self.heard_offer = None;
+                }
+                continue;
+            };
+            self.hear_claim(peer, report.role == Role::Active && heard, report.term, cx);
+            let fresh = peer.heard_at == Some(cx.now);
+            if let Some(offer) = report.offer.as_ref().filter(|_| fresh) {
+                self.heard_offer = Heard::hear(self.heard_offer, peer.id, cx.settings.me, offer, cx.now);
+            } else if report.offer.is_none() && self.heard_offer.is_some_and(|offer| offer.from == peer.id) {
+                self.heard_offer = None;
+            }
+            self.set_maintenance(report.maintenance, cx, out);
+        }
+        self.arm(cx);
+    }
+
+    /// A claim that is new, with a term not below ours, is a change: EC2 is asked, and until it has
+    /// answered the claim counts.
+    fn hear_claim(&mut self, peer: &Peer, claims: bool, term: u64, cx: &Context<'_>) {
+        let known = &mut self.claims[usize::from(peer.id.0)];
+        let Some(session) = peer.session.filter(|_| claims) else {
+            *known = None;
+            return;
+        };
+        if *known == Some((session, term)) {
+            return;
+        }
+        *known = Some((session, term));
+        if term >= self.term {
+            self.knowledge.changed(Change::To(Owner::Theirs(peer.id)), cx.now);
+        }
+    }
+
+    /// Armed: the holder was heard as active in this tenure, since we started or yielded.
+    fn arm(&mut self, cx: &Context<'_>) {
+        let holder = self.holder(cx);
+        if self.armed.is_some()
+            && self.armed != holder.map(|peer| peer.id)
+            && self.knowledge.anchor(cx.now).1.is_some()
+        {
+            self.armed = None;
+        }
+        let Some(holder) = holder.filter(|_| self.role == Role::Standby) else { return };
+        if holder.heard(cx.now, cx.settings) {
+            self.rest.forget();
+            if holder.says_active(self.id) && holder.heard_at > Some(self.role_since) {
+                self.armed = Some(holder.id);
+            }
+        }
+    }
+
+    /// The node that holds the anchor, if it is another one.
+    pub(super) fn holder<'a>(&self, cx: &Context<'a>) -> Option<&'a Peer> {
+        let Some(Owner::Theirs(node)) = self.knowledge.anchor(cx.now).1 else { return None };
+        cx.peers.iter().find(|peer| peer.id == node)
+    }
+
+    /// A read was answered.
+    pub(in super::super) fn anchor_read(
+        &mut self,
+        call: u64,
+        answer: Result<AnchorRead, Failure>,
+        cx: &Context<'_>,
+        out: &mut Outbox,
+    ) {
+        let failing = self.knowledge.failures > 0;
+        let news = self.knowledge.answered(call, answer, &mut out.random);
+        if self.knowledge.failures == 3 {
+            self.tell(
+                Level::Warn,
+                "reads-fail",
+                "EC2 does not say who holds the anchor; what is known grows old".into(),
+                cx,
+                out,
+            );
+        } else if failing && self.knowledge.failures == 0 {
+            self.tell(Level::Info, "reads-answered", "EC2 says again who holds the anchor".into(), cx, out);
+        }
+        let Some(last) = self.knowledge.last.filter(|_| news) else { return };
+        if let Owner::Theirs(node) = last.owner
+            && let Some(peer) = cx.peers.iter().find(|peer| peer.id == node)
+            && (peer.silent(cx.now, cx.settings) || peer.left)
+        {
+            self.rest.saw(node, last.counter, last.sent);
+        } else {
+            self.rest.forget();
+        }
+    }
+
+    pub(in super::super) fn own_tag_written(&mut self, ok: bool, cx: &Context<'_>) {
+        if ok {
+            self.rest.own_tag_answered(cx.now);
+        }
+    }
+
+    /// Everything that the decision may depend on.
+    pub(super) fn view(&self, cx: &Context<'_>) -> View {
+        let (settled, anchor) = self.knowledge.anchor(cx.now);
+        let active = self.role == Role::Active;
+        let settings = self.settings(cx);
+        let waited = cx.now.since(self.row_since) >= cx.settings.first_dead_after;
+        View {
+            maintenance: self.memory.maintenance.on,
+            settled,
+            anchor,
+            reads_fail: self.knowledge.failures > 0,
+            active,
+            fit: self.fit && (active || !(self.memory.standby || self.leaving)),
+            peer_heard: self.members(cx).any(|peer| peer.heard(cx.now, cx.settings)),
+            patience_over: self.leaving || (waited && matches!(self.row, Row::OwnUnfit | Row::HolderIdle)),
+            take_when_silent: settings.take_when_silent,
+            release_when_isolated: settings.release_when_isolated,
+            holder: self.holder(cx).map(|peer| self.view_of(peer, cx)).unwrap_or_default(),
+        }
+    }
+
+    fn view_of(&self, peer: &Peer, cx: &Context<'_>) -> Holder {
+        let proof = peer.left || matches!(peer.running(cx.now), Some(Running::Ending | Running::No));
+        let offers = self.heard_offer.is_some_and(|offer| offer.from == peer.id && cx.now <= offer.take_by);
+        Holder {
+            offers,
+            heard: peer.heard(cx.now, cx.settings),
+            active: peer.says_active(self.id),
+            back_soon: peer.back_soon(cx.now),
+            proof,
+            silent: peer.silent(cx.now, cx.settings),
+            armed: self.armed == Some(peer.id),
+            lost_to_all: self.lost_to_all(peer.id, cx),
+            at_rest: self.rest.at_rest(peer.id, cx.now),
+        }
+    }
+
+    /// With three and more nodes: a majority is heard, and nobody that is heard hears the holder.
+    fn lost_to_all(&self, holder: NodeId, cx: &Context<'_>) -> bool {
+        let nodes = usize::from(cx.settings.nodes);
+        if nodes <= 2 {
+            return true;
+        }
+        let mut heard = 1;
+        for peer in cx.peers.iter().filter(|peer| peer.heard(cx.now, cx.settings)) {
+            heard += 1;
+            if peer.hears.contains(holder) {
+                return false;
+            }
+        }
+        heard * 2 > nodes
+    }
+
+    /// Why this node could not take the group now; `None`: it could.
+    pub(in super::super) fn ineligible(&self, cx: &Context<'_>) -> Option<String> {
+        if let Err(why) = &self.able {
+            Some(why.clone())
+        } else if self.leaving {
+            Some("the agent is stopping".into())
+        } else if self.memory.standby {
+            Some("an operator set this node to standby".into())
+        } else if self.memory.maintenance.on {
+            Some("the group is in maintenance".into())
+        } else if !self.fit {
+            Some("the service has failed here".into())
+        } else if !self.knowledge.fresh(cx.now) {
+            Some("EC2 has not said within the last 30 s who holds the anchor".into())
+        } else {
+            None
+        }
+    }
+
+    /// What holds back any call at all.
+    pub(super) fn call_gate(&self, cx: &Context<'_>) -> Option<Gate> {
+        if self.take.under_way.is_some() {
+            Some(Gate::UnderWay)
+        } else if self.leaving {
+            Some(Gate::NotEligible("the agent is stopping".into()))
+        } else if cx.now < self.take.retry_at {
+            Some(Gate::BackOff(self.take.retry_at))
+        } else {
+            None
+        }
+    }
+
+    /// The GATE before a standby's take.
+    pub(super) fn gate(&mut self, row: Row, since: crate::cluster::Time, cx: &Context<'_>) -> Option<Gate> {
+        if let Some(gate) = self.call_gate(cx) {
+            return Some(gate);
+        }
+        if !self.knowledge.fresh(cx.now) {
+            return Some(Gate::NoRead);
+        }
+        if let Some(why) = self.ineligible(cx) {
+            return Some(Gate::NotEligible(why));
+        }
+        if row == Row::Silent && self.take.damped(cx.now) {
+            return Some(Gate::Damped);
+        }
+        if row == Row::Offered && self.heard_offer.is_some_and(|offer| offer.to_me) {
+            return None;
+        }
+        let me = cx.settings.me;
+        let holder = self.holder(cx).map(|peer| peer.id);
+        let rivals: Vec<Rival> = self
+            .settings(cx)
+            .nodes
+            .iter()
+            .filter(|node| Some(**node) != holder)
+            .map_while(|node| (*node != me).then(|| cx.peers.iter().find(|peer| peer.id == *node)))
+            .flatten()
+            .map(|peer| self.rival(peer, cx))
+            .collect();
+        let all = self.members(cx).map(|peer| self.rival(peer, cx));
+        let first_over = cx.started + cx.settings.first_dead_after;
+        let at = step(row, rivals.into_iter(), all, since, cx.settings.dead_after, first_over);
+        (cx.now < at).then_some(Gate::Step(at))
+    }
+
+    fn rival(&self, peer: &Peer, cx: &Context<'_>) -> Rival {
+        Rival {
+            node: peer.id,
+            heard: peer.heard(cx.now, cx.settings),
+            ever_heard: peer.heard_at.is_some(),
+            eligible: peer.report(self.id).is_some_and(|report| report.eligible),
+            active: peer.says_active(self.id),
+        }
+    }
+
+    /// A peer that could take the group from us now.
+    pub(in super::super) fn taker(&self, cx: &Context<'_>) -> Option<NodeId> {
+        self.members(cx)
+            .map(|peer| self.rival(peer, cx))
+            .find(|peer| peer.heard && peer.eligible)
+            .map(|peer| peer.node)
+    }
+
+    pub(super) fn watch(&self, cx: &Context<'_>) -> Watch {
+        let quiet =
+            self.members(cx).any(|peer| peer.late(cx.now, cx.settings) || peer.silent(cx.now, cx.settings));
+        match self.role {
+            _ if quiet => Watch::Quiet,
+            Role::Active => Watch::Active,
+            Role::Standby => Watch::Standby,
+        }
+    }
+
+    /// Writes the counter (active, not all hear all), or tries a write of our own (row 17).
+    pub(super) fn tend_counter(&mut self, cx: &Context<'_>, out: &mut Outbox) {
+        let wanted = self.row == Row::Serve && !self.all_hear_all(cx);
+        if let Some(n) = self.writer.due(wanted, cx.now) {
+            out.commands.push_back(crate::cluster::Command::WriteCounter { group: self.id, n });
+        }
+        if self.row == Row::CounterAtRest && self.rest.own_tag_due(cx.now) {
+            out.commands.push_back(crate::cluster::Command::WriteOwnTag { group: self.id });
+        }
+    }
+
+    fn all_hear_all(&self, cx: &Context<'_>) -> bool {
+        let me = cx.settings.me;
+        self.members(cx).all(|peer| {
+            peer.hears_us(me, cx.now, cx.settings)
+                && self.members(cx).all(|other| other.id == peer.id || peer.hears.contains(other.id))
+        })
+    }
+}

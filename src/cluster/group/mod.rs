@@ -1,0 +1,394 @@
+//! One group on this node: what is known, what is decided, what is done about it.
+
+mod counter;
+mod facts;
+pub(super) mod knowledge;
+mod offer;
+mod role;
+pub(super) mod take;
+
+use std::collections::VecDeque;
+
+use self::counter::{Rest, Writer};
+use self::knowledge::{Change, Knowledge};
+use self::offer::{Heard, Made};
+use self::take::{Gate, Take, taken_from};
+use super::anchor::Owner;
+use super::command::{Command, Desired};
+use super::decision::{Action, Row, decide};
+use super::event::Failure;
+use super::heartbeat::{GroupReport, Maintenance, Role};
+use super::node::{GroupId, NodeId, Session};
+use super::notice::{Level, Notice};
+use super::peer::Peer;
+use super::random::Random;
+use super::settings::{GroupSettings, Memory, Settings};
+use super::time::Time;
+
+/// What a group may look at.
+pub(super) struct Context<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) peers: &'a [Peer],
+    pub(super) now: Time,
+    pub(super) started: Time,
+}
+
+/// What a group leaves behind.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    pub(super) commands: VecDeque<Command>,
+    pub(super) random: Random,
+    pub(super) calls: u64,
+    /// What we say has changed: say it now, not at the next interval.
+    pub(super) urgent: bool,
+}
+
+impl Outbox {
+    pub(super) fn call(&mut self) -> u64 {
+        self.calls += 1;
+        self.calls
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) id: GroupId,
+    pub(super) role: Role,
+    pub(super) role_since: Time,
+    pub(super) role_reason: (Row, String),
+    pub(super) row: Row,
+    pub(super) row_since: Time,
+    pub(super) gate: Option<Gate>,
+    pub(super) knowledge: Knowledge,
+    pub(super) armed: Option<NodeId>,
+    pub(super) term: u64,
+    pub(super) fit: bool,
+    pub(super) able: Result<(), String>,
+    pub(super) memory: Memory,
+    pub(super) leaving: bool,
+    pub(super) desired: Option<Desired>,
+    pub(super) converged: bool,
+    change: u64,
+    take: Take,
+    rest: Rest,
+    writer: Writer,
+    offer: Option<Made>,
+    heard_offer: Option<Heard>,
+    accepted: Option<(NodeId, u64)>,
+    claims: Vec<Option<(Session, u64)>>,
+    alarmed: Option<&'static str>,
+}
+
+impl Group {
+    pub(super) fn new(id: GroupId, settings: &GroupSettings, nodes: u8, now: Time) -> Self {
+        let memory = settings.memory.clone();
+        let take = Take { by_silence: memory.silent_takeovers.iter().copied().collect(), ..Take::default() };
+        Self {
+            id,
+            role: Role::Standby,
+            role_since: now,
+            role_reason: (Row::NotSettled, "an agent always starts as standby".into()),
+            row: Row::NotSettled,
+            row_since: now,
+            gate: None,
+            knowledge: Knowledge::new(now),
+            armed: None,
+            term: memory.term,
+            fit: true,
+            able: Err("this node's network interface in EC2 is not known yet".into()),
+            memory,
+            leaving: false,
+            desired: None,
+            converged: false,
+            change: 0,
+            take,
+            rest: Rest::default(),
+            writer: Writer::default(),
+            offer: None,
+            heard_offer: None,
+            accepted: None,
+            claims: vec![None; usize::from(nodes)],
+            alarmed: None,
+        }
+    }
+
+    /// Looks at everything and acts. Safe to call at any time: without news it does nothing.
+    pub(super) fn evaluate(&mut self, cx: &Context<'_>, out: &mut Outbox) {
+        if !self.settings(cx).nodes.contains(&cx.settings.me) {
+            return;
+        }
+        self.hear(cx, out);
+        // A decision can change the role, and a role the decision: twice at most.
+        for _ in 0..3 {
+            let view = self.view(cx);
+            let (row, action) = decide(&view);
+            self.note(row, cx, out);
+            let role = self.role;
+            self.act(row, action, &view, cx, out);
+            if role == self.role {
+                break;
+            }
+        }
+        self.tend_offer(cx, out);
+        self.tend_counter(cx, out);
+        let watch = self.watch(cx);
+        let call = out.calls + 1;
+        if self.knowledge.read_due(watch, call, cx.now) {
+            out.calls = call;
+            out.commands.push_back(Command::ReadAnchor { group: self.id, call });
+        }
+    }
+
+    fn act(
+        &mut self,
+        row: Row,
+        action: Action,
+        view: &super::decision::View,
+        cx: &Context<'_>,
+        out: &mut Outbox,
+    ) {
+        if !matches!(action, Action::Take(_)) {
+            self.gate = None;
+            self.take.want(None, cx.now);
+            self.accepted = None;
+        }
+        match action {
+            Action::Keep => self.keep(row, cx, out),
+            Action::Serve { repair } => self.want(Desired::Serve { repair }, out),
+            Action::Wait => self.stand_by(view, out),
+            Action::Alarm => {
+                self.stand_by(view, out);
+                self.alarm("stranger", "the anchor is attached to something that is no node of this cluster; look who took it, then `standin takeover --force`", cx, out);
+            }
+            Action::Yield => self.yield_to(view.anchor, cx, out),
+            Action::Become => self.become_active(row, "EC2 says that the anchor is ours", cx, out),
+            Action::Release => {
+                self.become_standby(row, "isolated, and when-isolated is \"release\"", cx, out)
+            }
+            Action::Offer => {
+                self.make_offer(None, cx, out);
+                self.keep(row, cx, out);
+            }
+            Action::Take(from) => {
+                if self.role == Role::Standby {
+                    self.stand_by(view, out);
+                } else {
+                    self.want(Desired::Serve { repair: false }, out);
+                }
+                self.try_take(row, view.anchor, from, cx, out);
+            }
+        }
+    }
+
+    /// In rows that change nothing, an active node goes on serving without changing EC2.
+    fn keep(&mut self, row: Row, _cx: &Context<'_>, out: &mut Outbox) {
+        if self.role == Role::Active && row != Row::Maintenance {
+            self.want(Desired::Serve { repair: false }, out);
+        }
+    }
+
+    /// Once settled, a service that still runs as active goes to its standby state (rows 11 to 19).
+    fn stand_by(&mut self, view: &super::decision::View, out: &mut Outbox) {
+        if view.settled {
+            self.want(Desired::Standby, out);
+        }
+    }
+
+    fn try_take(
+        &mut self,
+        row: Row,
+        owner: Option<Owner>,
+        from: super::command::TakeFrom,
+        cx: &Context<'_>,
+        out: &mut Outbox,
+    ) {
+        debug_assert_eq!(from, taken_from(owner), "the table and the owner agree");
+        let since = self.take.want(owner, cx.now);
+        let gate = if self.role == Role::Active { self.call_gate(cx) } else { self.gate(row, since, cx) };
+        if gate.is_none() {
+            let call = out.call();
+            self.take.sent(call, row, cx.now);
+            if let Some(heard) = self.heard_offer.filter(|_| row == Row::Offered) {
+                self.accepted = Some((heard.from, heard.id));
+                out.urgent = true;
+            }
+            out.commands.push_back(Command::TakeAnchor { group: self.id, call, from });
+            self.gate = Some(Gate::UnderWay);
+            return;
+        }
+        if gate == Some(Gate::Damped) && self.gate != gate {
+            self.alarm("damped", "six takeovers by silence within an hour: silence no longer moves the group; find out why, then `standin takeover`", cx, out);
+        }
+        self.gate = gate;
+    }
+
+    /// A take was answered.
+    pub(super) fn take_answered(
+        &mut self,
+        call: u64,
+        answer: Result<(), Failure>,
+        cx: &Context<'_>,
+        out: &mut Outbox,
+    ) {
+        let Some(under_way) = self.take.under_way.filter(|under_way| under_way.number == call) else {
+            return;
+        };
+        self.take.under_way = None;
+        self.accepted = None;
+        match answer {
+            // A call that was sent before the last thing that we learned proves nothing any more: ask.
+            Ok(()) if self.knowledge.precedes_change(under_way.sent) => self.knowledge.ask_now(),
+            Ok(()) => {
+                self.take.reset();
+                self.knowledge.changed(Change::OwnTake, cx.now);
+                if under_way.row == Row::Silent || under_way.row == Row::CounterAtRest {
+                    self.remember_silent_take(under_way.row, cx, out);
+                }
+                if self.role == Role::Standby && !self.memory.maintenance.on {
+                    self.become_active(under_way.row, "EC2 confirmed our take", cx, out);
+                }
+            }
+            Err(failure) => {
+                self.take.failed(failure, &mut out.random, cx.now);
+                self.knowledge.ask_now();
+                match failure {
+                    Failure::NoAnswer => self.knowledge.call_left_open(cx.now),
+                    Failure::Refused => {
+                        self.alarm("take-refused", "EC2 refuses to let this node take the anchor; the log names the call and the reason", cx, out);
+                    }
+                    Failure::Conflict | Failure::Passing => {}
+                }
+            }
+        }
+    }
+
+    fn remember_silent_take(&mut self, row: Row, cx: &Context<'_>, out: &mut Outbox) {
+        if row != Row::Silent {
+            return;
+        }
+        self.take.by_silence.push_back(cx.now);
+        self.take.damped(cx.now);
+        self.memory.silent_takeovers = self.take.by_silence.iter().copied().collect();
+        self.store(out);
+    }
+
+    pub(super) fn store(&self, out: &mut Outbox) {
+        out.commands.push_back(Command::Store { group: self.id, memory: self.memory.clone() });
+    }
+
+    pub(super) fn want(&mut self, desired: Desired, out: &mut Outbox) {
+        if self.desired == Some(desired) {
+            return;
+        }
+        self.desired = Some(desired);
+        self.converged = false;
+        self.change += 1;
+        out.commands.push_back(Command::Converge { group: self.id, desired, change: self.change });
+    }
+
+    pub(super) fn converged(&mut self, change: u64) {
+        self.converged |= change == self.change;
+    }
+
+    /// What we say about the group in each heartbeat to `to`.
+    pub(super) fn report(&self, to: NodeId, cx: &Context<'_>) -> GroupReport {
+        GroupReport {
+            group: self.id,
+            role: self.role,
+            term: self.term,
+            eligible: self.ineligible(cx).is_none(),
+            fit: self.fit,
+            owner: self.knowledge.anchor(cx.now).1,
+            fail_count: 0,
+            maintenance: self.memory.maintenance,
+            offer: self.offer.as_ref().and_then(|offer| offer.as_said(cx.now)),
+            ready: self.accepted.filter(|(from, _)| *from == to).map(|(_, id)| id),
+        }
+    }
+
+    fn note(&mut self, row: Row, cx: &Context<'_>, out: &mut Outbox) {
+        if row == self.row {
+            return;
+        }
+        self.row = row;
+        self.row_since = cx.now;
+        let text = format!("row {}: {}", row.number(), row.situation());
+        self.tell(Level::Info, "decided", text, cx, out);
+    }
+
+    pub(super) fn tell(
+        &self,
+        level: Level,
+        id: &'static str,
+        text: String,
+        cx: &Context<'_>,
+        out: &mut Outbox,
+    ) {
+        out.commands.push_back(Command::Tell(Notice {
+            at: cx.now,
+            level,
+            id,
+            group: Some(self.id),
+            row: Some(self.row),
+            text,
+        }));
+    }
+
+    /// Raises an alarm once until something else is alarming, or the role changes.
+    fn alarm(&mut self, id: &'static str, text: &str, cx: &Context<'_>, out: &mut Outbox) {
+        if self.alarmed != Some(id) {
+            self.alarmed = Some(id);
+            self.tell(Level::Alarm, id, text.into(), cx, out);
+        }
+    }
+
+    pub(super) fn settings<'a>(&self, cx: &Context<'a>) -> &'a GroupSettings {
+        &cx.settings.groups[usize::from(self.id.0)]
+    }
+
+    /// The peers that are in this group.
+    pub(super) fn members<'a>(&self, cx: &Context<'a>) -> impl Iterator<Item = &'a Peer> {
+        let nodes = &self.settings(cx).nodes;
+        cx.peers.iter().filter(|peer| nodes.contains(&peer.id))
+    }
+
+    /// The next moment at which time alone changes something.
+    pub(super) fn deadline(&self, cx: &Context<'_>) -> Option<Time> {
+        let patience = self.row_since + cx.settings.first_dead_after;
+        let step = match self.gate {
+            Some(Gate::Step(at) | Gate::BackOff(at)) => Some(at),
+            Some(Gate::NotEligible(_) | Gate::NoRead | Gate::Damped | Gate::UnderWay) | None => None,
+        };
+        [
+            Some(self.knowledge.next_read(self.watch(cx), cx.now)),
+            Some(self.knowledge.stale_at()),
+            matches!(self.row, Row::OwnUnfit | Row::HolderIdle).then_some(patience),
+            step,
+            self.offer.as_ref().map(Made::deadline),
+            self.heard_offer.map(|heard| heard.take_by),
+            self.writer.deadline(),
+            self.rest.deadline().filter(|_| self.row == Row::CounterAtRest),
+            Some(cx.started + cx.settings.first_dead_after),
+        ]
+        .into_iter()
+        .flatten()
+        .filter(|at| *at > cx.now)
+        .min()
+    }
+
+    pub(super) fn set_maintenance(&mut self, setting: Maintenance, cx: &Context<'_>, out: &mut Outbox) {
+        if setting <= self.memory.maintenance {
+            return;
+        }
+        let was = self.memory.maintenance.on;
+        self.memory.maintenance = setting;
+        self.store(out);
+        out.urgent = true;
+        if was && !setting.on {
+            self.knowledge.changed(Change::Unknown, cx.now);
+        }
+        let text =
+            if setting.on { "maintenance is on: standin changes nothing" } else { "maintenance is off" };
+        self.tell(Level::Info, "maintenance", text.into(), cx, out);
+    }
+}

@@ -1,0 +1,160 @@
+//! Taking the anchor: who may, when, and what becomes of the call.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::Duration;
+
+use super::super::anchor::Owner;
+use super::super::command::TakeFrom;
+use super::super::decision::Row;
+use super::super::event::Failure;
+use super::super::node::NodeId;
+use super::super::random::Random;
+use super::super::time::Time;
+
+/// How many takeovers by silence an hour sees (damping).
+const SILENT_TAKES: usize = 6;
+const HOUR: Duration = Duration::from_secs(3600);
+/// How long a heard active node goes first when the anchor is with nobody.
+pub(super) const ACTIVE_FIRST: Duration = Duration::from_secs(15);
+
+/// What stands between a wish to take and the call.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Gate {
+    /// This node could not serve.
+    NotEligible(String),
+    /// No read of the anchor that was sent less than 30 s ago was answered.
+    NoRead,
+    /// Another node goes first, until then.
+    Step(Time),
+    /// Six takeovers by silence within an hour: silence is disarmed.
+    Damped,
+    /// A call failed; the next one is sent then.
+    BackOff(Time),
+    /// A call is under way.
+    UnderWay,
+}
+
+impl fmt::Display for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotEligible(why) => write!(f, "this node is not eligible: {why}"),
+            Self::NoRead => f.write_str("EC2 has not said within the last 30 s who holds the anchor"),
+            Self::Step(_) => f.write_str("another node goes first"),
+            Self::Damped => {
+                f.write_str("six takeovers by silence in the last hour: silence no longer counts")
+            }
+            Self::BackOff(_) => f.write_str("the last call failed; it will be repeated"),
+            Self::UnderWay => f.write_str("the call is under way"),
+        }
+    }
+}
+
+/// The calls that take.
+#[derive(Debug, Default)]
+pub(super) struct Take {
+    pub(super) under_way: Option<Call>,
+    pub(super) failures: u32,
+    pub(super) retry_at: Time,
+    /// Since when a take is wanted without a break, and from whom.
+    pub(super) wanted: Option<(Owner, Time)>,
+    pub(super) by_silence: VecDeque<Time>,
+}
+
+/// A call under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Call {
+    pub(super) number: u64,
+    pub(super) sent: Time,
+    pub(super) row: Row,
+}
+
+impl Take {
+    pub(super) fn want(&mut self, from: Option<Owner>, now: Time) -> Time {
+        match (self.wanted, from) {
+            (Some((owner, since)), Some(from)) if owner == from => since,
+            (_, Some(from)) => {
+                self.wanted = Some((from, now));
+                now
+            }
+            (_, None) => {
+                self.wanted = None;
+                now
+            }
+        }
+    }
+
+    /// Whether silence has moved the group too often.
+    pub(super) fn damped(&mut self, now: Time) -> bool {
+        while self.by_silence.front().is_some_and(|at| now.since(*at) >= HOUR) {
+            self.by_silence.pop_front();
+        }
+        self.by_silence.len() >= SILENT_TAKES
+    }
+
+    pub(super) fn sent(&mut self, number: u64, row: Row, now: Time) {
+        self.under_way = Some(Call { number, sent: now, row });
+    }
+
+    /// The call failed: when the next one may go.
+    pub(super) fn failed(&mut self, failure: Failure, random: &mut Random, now: Time) {
+        self.failures = self.failures.saturating_add(1);
+        let doubled = 100u64 << self.failures.min(6).saturating_sub(1);
+        let wait = match failure {
+            Failure::Refused => 10_000,
+            Failure::Conflict => 1000,
+            Failure::Passing => doubled.min(5000),
+            Failure::NoAnswer => doubled.saturating_sub(100).min(5000),
+        };
+        self.retry_at = now + Duration::from_millis(wait / 2 + random.below(wait / 2 + 1));
+    }
+
+    /// We are active, or not any more: calls begin anew.
+    pub(super) fn reset(&mut self) {
+        self.failures = 0;
+        self.retry_at = Time::ZERO;
+        self.wanted = None;
+    }
+}
+
+/// What a decision to take needs to know about those who could go first.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rival {
+    pub(super) node: NodeId,
+    pub(super) heard: bool,
+    pub(super) ever_heard: bool,
+    pub(super) eligible: bool,
+    pub(super) active: bool,
+}
+
+/// When my step comes: each eligible node that is heard before me has one dead-after; a preferred one that
+/// was never heard has first-dead-after from my start; with a free anchor a heard active node has 15 s.
+pub(super) fn step(
+    row: Row,
+    preferred: impl Iterator<Item = Rival>,
+    all: impl Iterator<Item = Rival>,
+    since: Time,
+    dead_after: Duration,
+    first_over: Time,
+) -> Time {
+    let mut at = since;
+    for rival in preferred {
+        if rival.heard && rival.eligible {
+            at += dead_after;
+        } else if !rival.ever_heard {
+            at = at.max(first_over);
+        }
+    }
+    if row == Row::Free && all.into_iter().any(|rival| rival.heard && rival.active) {
+        at = at.max(since + ACTIVE_FIRST);
+    }
+    at
+}
+
+/// Whether the anchor can be taken from this owner without hurting anyone.
+pub(super) fn taken_from(owner: Option<Owner>) -> TakeFrom {
+    match owner {
+        Some(Owner::Nobody) => TakeFrom::Nobody,
+        Some(Owner::Mine | Owner::Theirs(_) | Owner::Orphaned | Owner::Stranger) | None => TakeFrom::Anyone,
+    }
+}

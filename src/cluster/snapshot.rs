@@ -1,0 +1,181 @@
+//! Everything that an operator may want to know of the core, at one moment, as plain values.
+
+use std::time::Duration;
+
+use super::Cluster;
+use super::anchor::{Counter, Owner};
+use super::command::Desired;
+use super::decision::Row;
+use super::group::{Context, Group};
+use super::heartbeat::Role;
+use super::link::{LinkState, LinkStats};
+use super::node::{GroupId, LinkId, NodeId, Session};
+use super::peer::{Peer, PeerState};
+
+/// The core at one moment. Ages are counted from that moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// This node.
+    pub me: NodeId,
+    /// This process.
+    pub session: Session,
+    /// How long it runs.
+    pub up: Duration,
+    /// How often it did not run for an interval or more.
+    pub stalls: u64,
+    /// The other nodes.
+    pub peers: Vec<PeerView>,
+    /// The groups.
+    pub groups: Vec<GroupView>,
+}
+
+/// One peer.
+#[derive(Clone, Debug)]
+pub struct PeerView {
+    /// Which.
+    pub node: NodeId,
+    /// Its state.
+    pub state: PeerState,
+    /// How long ago it was last heard.
+    pub heard: Option<Duration>,
+    /// Whether it hears us; `None`: it is not heard.
+    pub hears_us: Option<bool>,
+    /// Whether its effective configuration is ours; `None`: it was not heard.
+    pub same_config: Option<bool>,
+    /// Its EC2 instance, as it said.
+    pub instance: Option<String>,
+    /// Its links.
+    pub links: Vec<LinkView>,
+}
+
+/// One link.
+#[derive(Clone, Debug)]
+pub struct LinkView {
+    /// Which.
+    pub link: LinkId,
+    /// Its state.
+    pub state: LinkState,
+    /// Since when.
+    pub since: Duration,
+    /// How long ago something was heard on it.
+    pub heard: Option<Duration>,
+    /// What was counted.
+    pub stats: LinkStats,
+    /// The dead-after that the gaps advise.
+    pub advised_dead_after: Option<Duration>,
+}
+
+/// One group.
+#[derive(Clone, Debug)]
+pub struct GroupView {
+    /// Which.
+    pub group: GroupId,
+    /// Whether this node is one of its nodes.
+    pub member: bool,
+    /// This node's part in it.
+    pub role: Role,
+    /// Since when.
+    pub since: Duration,
+    /// The row that made it so, and why.
+    pub reason: (Row, String),
+    /// The row in force.
+    pub row: Row,
+    /// Since when.
+    pub row_since: Duration,
+    /// This node's term.
+    pub term: u64,
+    /// Whether what EC2 says is settled against the last change.
+    pub settled: bool,
+    /// Who holds the anchor, as the decision sees it; `None`: unknown.
+    pub anchor: Option<Owner>,
+    /// The last good read, and how long ago its request was sent.
+    pub last_read: Option<(Owner, Option<Counter>, Duration)>,
+    /// How many reads in a row failed.
+    pub failed_reads: u32,
+    /// The node whose silence would count.
+    pub armed: Option<NodeId>,
+    /// Why this node could not take the group now; `None`: it could.
+    pub ineligible: Option<String>,
+    /// What holds back a take that is wanted.
+    pub gate: Option<String>,
+    /// The nodes that could take the group now, other than this one, as they say.
+    pub takers: Vec<NodeId>,
+    /// Peers that say they are active.
+    pub active_peers: Vec<NodeId>,
+    /// What this node's world should be, and whether it is.
+    pub desired: Option<(Desired, bool)>,
+    /// Maintenance.
+    pub maintenance: bool,
+    /// The operator wants this node not to be active.
+    pub standby: bool,
+    /// The service is fit here.
+    pub fit: bool,
+}
+
+pub(super) fn of(cluster: &Cluster, now: super::Time) -> Snapshot {
+    let cx = Context { settings: &cluster.settings, peers: &cluster.peers, now, started: cluster.started };
+    Snapshot {
+        me: cluster.settings.me,
+        session: cluster.session,
+        up: now.since(cluster.started),
+        stalls: cluster.stalls,
+        peers: cluster.peers.iter().map(|peer| peer_view(peer, &cx)).collect(),
+        groups: cluster.groups.iter().map(|group| group_view(group, &cx)).collect(),
+    }
+}
+
+fn peer_view(peer: &Peer, cx: &Context<'_>) -> PeerView {
+    let heard = peer.heard(cx.now, cx.settings);
+    PeerView {
+        node: peer.id,
+        state: peer.state(cx.now, cx.settings),
+        heard: peer.heard_at.map(|at| cx.now.since(at)),
+        hears_us: heard.then(|| peer.hears.contains(cx.settings.me)),
+        same_config: peer.config_hash.map(|hash| hash == cx.settings.config_hash),
+        instance: peer.instance.clone(),
+        links: peer
+            .links
+            .iter()
+            .zip(0..)
+            .map(|(link, id)| LinkView {
+                link: LinkId(id),
+                state: link.state,
+                since: cx.now.since(link.since),
+                heard: link.heard_at.map(|at| cx.now.since(at)),
+                advised_dead_after: link.stats.gaps.advised_dead_after(cx.settings.interval),
+                stats: link.stats.clone(),
+            })
+            .collect(),
+    }
+}
+
+fn group_view(group: &Group, cx: &Context<'_>) -> GroupView {
+    let (settled, anchor) = group.knowledge.anchor(cx.now);
+    let members = || group.members(cx).filter(|peer| peer.heard(cx.now, cx.settings));
+    GroupView {
+        group: group.id,
+        member: group.settings(cx).nodes.contains(&cx.settings.me),
+        role: group.role,
+        since: cx.now.since(group.role_since),
+        reason: group.role_reason.clone(),
+        row: group.row,
+        row_since: cx.now.since(group.row_since),
+        term: group.term,
+        settled,
+        anchor,
+        last_read: group.knowledge.last.map(|last| (last.owner, last.counter, cx.now.since(last.sent))),
+        failed_reads: group.knowledge.failures,
+        armed: group.armed,
+        ineligible: group.ineligible(cx),
+        gate: group.gate.as_ref().map(ToString::to_string),
+        takers: members()
+            .filter(|peer| peer.report(group.id).is_some_and(|report| report.eligible))
+            .map(|peer| peer.id)
+            .collect(),
+        active_peers: members().filter(|peer| peer.says_active(group.id)).map(|peer| peer.id).collect(),
+        desired: group.desired.map(|desired| (desired, group.converged)),
+        maintenance: group.memory.maintenance.on,
+        standby: group.memory.standby,
+        fit: group.fit,
+    }
+}
