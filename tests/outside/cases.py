@@ -79,18 +79,21 @@ case("addresses: a filter that finds nothing is no error", A, [],
      eips(Filters=by("allocation-id", "eipalloc-00000000000000000")))
 case("addresses: filter network-interface-id", A, ["service"],
      eips(Filters=lambda t: by("network-interface-id", t.id["one-0"])))
-case("addresses: filter private-ip-address", A, ["service"], eips(Filters=by("private-ip-address", "10.0.0.100")))
-case("addresses: filter instance-id", A, ["service"], eips(Filters=lambda t: by("instance-id", t.id["one"])))
+case("addresses: filter private-ip-address", A, ["service"], eips(Filters=by("private-ip-address", "10.0.0.100")),
+     moto=[], why='moto puts an Elastic IP on the primary address whatever PrivateIpAddress says')
+case("addresses: filter instance-id", A, ["service"], eips(Filters=lambda t: by("instance-id", t.id["one"])),
+     moto=[], why='moto notes no instance for an association by interface')
 case("addresses: filter association-id", A, ["service"],
      eips(Filters=lambda t: by("association-id", t.association("service"))))
 case("addresses: filter tag:Name", A, ["spare"], eips(Filters=by("tag:Name", "spare")))
 case("addresses: filter with a wildcard", "UG Filter your resources", ["spare", "service"][::-1],
      eips(Filters=by("tag:Name", "s*")))
 case("addresses: values are or, filters are and", "UG Filter your resources", ["service"],
-     eips(Filters=lambda t: by("tag:Name", "service", "trunk") + by("instance-id", t.id["one"])))
+     eips(Filters=lambda t: by("tag:Name", "service", "trunk") + by("instance-id", t.id["one"])),
+     moto=[], why='as with the filter instance-id')
 case("addresses: unknown filter", A, "InvalidParameterValue",
      lambda t: t.code("describe_addresses", Filters=by("colour", "red")),
-     moto="InternalFailure", why="an unknown filter is not one of the documented values; moto: not implemented")
+     moto='an answer that is no XML', why="'NotImplementedError' in moto: HTTP 500")
 case("addresses: dry run", A, "DryRunOperation", lambda t: t.code("describe_addresses", DryRun=True))
 
 
@@ -100,7 +103,8 @@ def fields(t):
             it["AssociationId"].startswith("eipassoc-")]
 
 
-case("addresses: fields of one that is associated", A, ["vpc", "one-0", "one", "10.0.0.100", True], fields)
+case("addresses: fields of one that is associated", A, ["vpc", "one-0", "one", "10.0.0.100", True], fields,
+     moto=['vpc', 'one-0', '', '10.0.0.11', True], why='moto puts an Elastic IP on the primary address whatever PrivateIpAddress says, and notes no instance')
 case("addresses: one that is free has no association", A, None, lambda t: t.association("trunk"))
 
 N = "API DescribeNetworkInterfaces"
@@ -114,7 +118,8 @@ case("interfaces: filter network-interface-id", N, ["one-0", "two-0"],
 case("interfaces: filter attachment.instance-id", N, ["one-0", "one-1"],
      enis(lambda t: by("attachment.instance-id", t.id["one"])))
 case("interfaces: filter addresses.private-ip-address", N, ["one-0"],
-     enis(by("addresses.private-ip-address", "10.0.0.100")))
+     enis(by("addresses.private-ip-address", "10.0.0.100")),
+     moto=[], why='moto compares primary addresses only')
 case("interfaces: filter private-ip-address", N, ["two-1"], enis(by("private-ip-address", "10.0.1.12")))
 case("interfaces: filter vpc-id and address", N, ["one-0"],
      enis(lambda t: by("vpc-id", t.id["vpc-main"]) + by("addresses.private-ip-address", "10.0.0.11")))
@@ -123,7 +128,7 @@ case("interfaces: filter status available", N, ["foreign", "free"], enis(by("sta
 case("interfaces: filter that finds nothing", N, [], enis(by("addresses.private-ip-address", "10.0.0.99")))
 case("interfaces: unknown filter", N, "InvalidParameterValue",
      lambda t: t.code("describe_network_interfaces", Filters=by("colour", "red")),
-     moto="InternalFailure", why="as with addresses")
+     moto='an answer that is no XML', why="'NotImplementedError' in moto: HTTP 500")
 case("interfaces: dry run", N, "DryRunOperation",
      lambda t: t.code("describe_network_interfaces", DryRun=True))
 case("interfaces: ids and MaxResults exclude each other", N, "InvalidParameterCombination",
@@ -136,7 +141,7 @@ case("interfaces: primary first, then the secondary ones", N, [["10.0.0.11", Tru
      lambda t: [[it["PrivateIpAddress"], it["Primary"]] for it in t.interface("one-0")["PrivateIpAddresses"]])
 case("interfaces: the elastic ip is shown beside its address", N, {"10.0.0.100": "service"},
      lambda t: t.riders("one-0"),
-     moto={"10.0.0.11": "service"}, why="moto shows every Elastic IP on the primary address")
+     moto={}, why='moto shows an association on the interface only')
 case("interfaces: attachment", N, ["one", 1, "attached", "in-use"],
      lambda t: (lambda it: [t.name(it["Attachment"]["InstanceId"]), it["Attachment"]["DeviceIndex"],
                             it["Attachment"]["Status"], it["Status"]])(t.interface("one-1")))
@@ -156,7 +161,7 @@ case("tables: filter route.destination-cidr-block", R, ["rtb-main"],
      tables(by("route.destination-cidr-block", "10.99.0.0/24")))
 case("tables: unknown filter", R, "InvalidParameterValue",
      lambda t: t.code("describe_route_tables", Filters=by("colour", "red")),
-     moto="InternalFailure", why="as with addresses")
+     moto='an answer that is no XML', why="'NotImplementedError' in moto: HTTP 500")
 case("tables: dry run", R, "DryRunOperation", lambda t: t.code("describe_route_tables", DryRun=True),
      moto="OK", why="DryRun is a parameter of this action")
 case("tables: a route and its local one", R, ["one-0", "local"],
@@ -206,7 +211,8 @@ def where(eip):
 
 case("associate: to the primary address by default", AS, ["OK", "one-0/10.0.0.11"], run(associate(), where("trunk")))
 case("associate: to a secondary address", AS, ["OK", "one-0/10.0.0.100"],
-     run(associate(PrivateIpAddress="10.0.0.100"), where("trunk")))
+     run(associate(PrivateIpAddress="10.0.0.100"), where("trunk")),
+     moto=['OK', 'one-0/10.0.0.11'], why='moto puts an Elastic IP on the primary address whatever PrivateIpAddress says')
 case("associate: an address moves without being asked twice", AS, ["OK", "OK", "two-0/10.0.0.12"],
      run(associate(), associate(to="two-0"), where("trunk")),
      moto=["OK", "Resource.AlreadyAssociated", "one-0/10.0.0.11"],
@@ -219,19 +225,17 @@ case("associate: AllowReassociation=false does not", AS,
 case("associate: AllowReassociation=false takes a free one", AS, ["OK", "two-0/10.0.0.12"],
      run(associate(to="two-0", AllowReassociation=False), where("trunk")))
 case("associate: it leaves its old interface", AS, ["OK", "OK", {}],
-     run(associate(to="single-0"), associate(to="two-0", AllowReassociation=True), lambda t: t.riders("single-0")),
-     moto=["OK", "OK", {"10.0.0.13": "trunk"}], why="one place per Elastic IP; moto leaves it on the old interface too")
+     run(associate(to="single-0"), associate(to="two-0", AllowReassociation=True), lambda t: t.riders("single-0")))
 case("associate: the one that was there goes, and stays allocated", AS,
      ["OK", "OK", None, "two-0/10.0.0.12"],
      run(associate("trunk", "two-0"), associate("spare", "two-0", AllowReassociation=True), where("trunk"), where("spare")),
      moto=["OK", "OK", "two-0/10.0.0.12", "two-0/10.0.0.12"],
      why="'the existing address is disassociated'; moto leaves both")
 case("associate: twice to the same place is no error", AS, ["OK", "OK", "one-0/10.0.0.11"],
-     run(associate(), associate(), where("trunk")),
-     moto=["OK", "Resource.AlreadyAssociated", "one-0/10.0.0.11"], why="'This is an idempotent operation'")
+     run(associate(), associate(), where("trunk")))
 case("associate: a private address that is not there", AS, ["InvalidParameterValue", None],
      run(associate(PrivateIpAddress="10.0.0.77"), where("trunk")),
-     moto=["OK", "one-0/10.0.0.77"], why="PrivateIpAddress is a primary or secondary address of the interface")
+     moto=['OK', 'one-0/10.0.0.11'], why='moto puts an Elastic IP on the primary address whatever PrivateIpAddress says')
 case("associate: to an interface that is not attached", AS, ["OK", "free/10.0.0.20"],
      run(associate(to="free"), where("trunk")))
 case("associate: unknown allocation id", AS, "InvalidAllocationID.NotFound",
@@ -275,7 +279,8 @@ case("disassociate: unknown id", DI, "InvalidAssociationID.NotFound",
      lambda t: disassociate(t, "eipassoc-00000000000000000"))
 case("disassociate: no id", DI, "MissingParameter", lambda t: t.code("disassociate_address"))
 case("disassociate: dry run changes nothing", DI, ["DryRunOperation", "one-0/10.0.0.100"],
-     run(lambda t: disassociate(t, t.association("service"), DryRun=True), where("service")))
+     run(lambda t: disassociate(t, t.association("service"), DryRun=True), where("service")),
+     moto=['DryRunOperation', 'one-0/10.0.0.11'], why='moto puts an Elastic IP on the primary address whatever PrivateIpAddress says')
 
 # AssignPrivateIpAddresses, UnassignPrivateIpAddresses
 
@@ -295,14 +300,14 @@ def holders(address):
 case("assign: a free address", AP, ["OK", ["two-0"]], run(assign("two-0", "10.0.0.50"), holders("10.0.0.50")))
 case("assign: the answer names them", AP, ["two-0", ["10.0.0.50", "10.0.0.51"]],
      lambda t: (lambda it: [t.name(it["NetworkInterfaceId"]), [at["PrivateIpAddress"] for at in it["AssignedPrivateIpAddresses"]]])(
-         t.ec2.assign_private_ip_addresses(NetworkInterfaceId=t.id["two-0"], PrivateIpAddresses=["10.0.0.50", "10.0.0.51"])))
+         t.ec2.assign_private_ip_addresses(NetworkInterfaceId=t.id["two-0"], PrivateIpAddresses=["10.0.0.50", "10.0.0.51"])),
+     moto=['two-0', ['10.0.0.12', '10.0.0.50', '10.0.0.51']], why='moto answers all addresses of the interface, not those that were assigned')
 case("assign: AllowReassignment moves it", AP, ["OK", ["two-0"]],
      run(assign("two-0", "10.0.0.100", AllowReassignment=True), holders("10.0.0.100")),
      moto=["OK", ["one-0", "two-0"]], why="an address is on one interface; moto leaves it on both")
 case("assign: the elastic ip moves with it", AP, ["OK", "two-0/10.0.0.100"],
      run(assign("two-0", "10.0.0.100", AllowReassignment=True), where("service")),
-     moto=["OK", "one-0/10.0.0.100"],
-     why="'any Elastic IP address that is associated with the IP address is also moved'")
+     moto=['OK', 'one-0/10.0.0.11'], why='moto puts an Elastic IP on the primary address whatever PrivateIpAddress says, and leaves it there')
 case("assign: without AllowReassignment it does not move", AP, ["InvalidParameterValue", ["one-0"]],
      run(assign("two-0", "10.0.0.100"), holders("10.0.0.100")),
      moto=["OK", ["one-0", "two-0"]], why="AllowReassignment is false by default; moto ignores it")
@@ -349,7 +354,7 @@ def unassign(of, *addresses):
 case("unassign", UN, ["OK", []], run(unassign("one-0", "10.0.0.100"), holders("10.0.0.100")))
 case("unassign: the elastic ip is nobody's then", "UG Secondary IP addresses", ["OK", None],
      run(unassign("one-0", "10.0.0.100"), where("service")),
-     moto=["OK", "one-0/10.0.0.100"], why="an Elastic IP needs a private address to go to")
+     moto=['OK', 'one-0/10.0.0.11'], why='moto puts an Elastic IP on the primary address whatever PrivateIpAddress says')
 case("unassign: what is not there", UN, "InvalidParameterValue", unassign("two-0", "10.0.0.100"),
      moto="OK", why="the addresses are those of this interface")
 case("unassign: a primary address", UN, ["InvalidParameterValue", ["one-0"]],
@@ -388,7 +393,7 @@ case("replace: no such table", RR, "InvalidRouteTableID.NotFound",
 case("replace: no such interface", RR, ["InvalidNetworkInterfaceID.NotFound", "one-0"],
      run(route("replace_route", to="eni-00000000000000000"), leads()))
 case("replace: no target", RR, ["MissingParameter", "one-0"], run(route("replace_route", to=None), leads()),
-     moto=["OK", "None"], why="'exactly one of the resources from the parameter list'")
+     moto=['OK', 'nowhere'], why="'exactly one of the resources from the parameter list'")
 case("replace: two targets", RR, ["InvalidParameterCombination", "one-0"],
      run(lambda t: route("replace_route", InstanceId=t.id["single"])(t), leads()),
      moto=["OK", "two-0"], why="'exactly one of the resources from the parameter list'")
@@ -400,34 +405,40 @@ case("replace: dry run changes nothing", RR, ["DryRunOperation", "one-0"],
      moto=["OK", "two-0"], why="moto executes a ReplaceRoute with DryRun")
 case("replace: to an instance with two interfaces", RR, ["InvalidInstanceID", "one-0"],
      run(lambda t: route("replace_route", to=None, InstanceId=t.id["two"])(t), leads()),
-     moto=["OK", "None"], why="'the operation fails unless exactly one network interface is attached'")
+     moto=["OK", "two"], why="'the operation fails unless exactly one network interface is attached'")
 case("replace: to an instance with one interface", RR, ["OK", "single-0"],
      run(lambda t: route("replace_route", to=None, InstanceId=t.id["single"])(t), leads()),
-     moto=["OK", "None"], why="the route shows the interface of the instance")
+     moto=["OK", "single"], why="the route shows the interface of the instance")
 case("replace: to an interface of another vpc", RR, ["InvalidParameterValue", "one-0"],
      run(route("replace_route", to="foreign"), leads()),
      moto=["OK", "foreign"], why="a route leads within its VPC")
 case("create: a new route", CR, ["OK", "two-0"],
      run(route("create_route", destination="10.98.0.0/24"), leads("10.98.0.0/24")))
-case("create: there is one already", CR, ["RouteAlreadyExists", "one-0"], run(route("create_route"), leads()))
+case("create: there is one already", CR, ["RouteAlreadyExists", "one-0"], run(route("create_route"), leads()),
+     moto=['OK', 'two-0'], why='moto overwrites it')
 case("create: an IPv6 route", CR, ["OK", "two-0"],
      run(route("create_route", destination=None, DestinationIpv6CidrBlock="fd01::/64"), leads("fd01::/64")))
 case("create: a prefix list", CR, ["OK", "two-0"],
      run(lambda t: route("create_route", destination=None, DestinationPrefixListId=t.id["offices"])(t),
-         lambda t: t.route(t.id["offices"])))
+         lambda t: t.route(t.id["offices"])),
+     moto=['OK', None], why='moto shows no such destination')
 case("create: no such prefix list", CR, "InvalidPrefixListID.NotFound",
-     route("create_route", destination=None, DestinationPrefixListId="pl-00000000000000000"))
+     route("create_route", destination=None, DestinationPrefixListId="pl-00000000000000000"),
+     moto='OK', why='moto does not look for it')
 case("create: the range is brought to its canonical form", CR, ["OK", "two-0"],
      run(route("create_route", destination="10.98.0.7/24"), leads("10.98.0.0/24")),
-     moto=["InvalidParameterValue", None],
-     why="'We modify the specified CIDR block to its canonical form'")
-case("create: not a range", CR, "InvalidParameterValue", route("create_route", destination="10.98.0.0/33"))
-case("create: no destination", CR, "MissingParameter", route("create_route", destination=None))
-case("create: no target", CR, "MissingParameter", route("create_route", to=None, destination="10.98.0.0/24"))
+     moto=['OK', None], why="'We modify the specified CIDR block to its canonical form'")
+case("create: not a range", CR, "InvalidParameterValue", route("create_route", destination="10.98.0.0/33"),
+     moto='OK', why='moto checks no range')
+case("create: no destination", CR, "MissingParameter", route("create_route", destination=None),
+     moto='OK', why="'You must specify either a destination CIDR block or a prefix list ID'")
+case("create: no target", CR, "MissingParameter", route("create_route", to=None, destination="10.98.0.0/24"),
+     moto='OK', why="'exactly one of the resources from the parameter list'")
 case("create: no such table", CR, "InvalidRouteTableID.NotFound",
      route("create_route", table="rtb-00000000000000000"))
 case("create: dry run changes nothing", CR, ["DryRunOperation", None],
-     run(route("create_route", destination="10.98.0.0/24", DryRun=True), leads("10.98.0.0/24")))
+     run(route("create_route", destination="10.98.0.0/24", DryRun=True), leads("10.98.0.0/24")),
+     moto=['OK', 'two-0'], why='moto executes a CreateRoute with DryRun')
 case("create: to an interface that is not attached is a blackhole", CR, ["OK", "free blackhole"],
      run(route("create_route", to="free", destination="10.98.0.0/24"), leads("10.98.0.0/24")),
      moto=["OK", "free"], why="'blackhole: the route's target isn't available'")
@@ -452,7 +463,8 @@ case("stop: stopping, then stopped", ST, [["running", "stopping"], "stopped"],
 case("stop: with Force and SkipOsShutdown", ST, ["OK", "stopped"],
      run(stop("one", Force=True, SkipOsShutdown=True), lambda t: t.until("one", "stopped")))
 case("stop: the elastic ip stays", "UG Elastic IP addresses", ["OK", "stopped", "one-0/10.0.0.100"],
-     run(stop("one"), lambda t: t.until("one", "stopped"), where("service")))
+     run(stop("one"), lambda t: t.until("one", "stopped"), where("service")),
+     moto=['OK', 'stopped', 'one-0/10.0.0.11'], why='moto puts an Elastic IP on the primary address whatever PrivateIpAddress says')
 case("stop: its route becomes a blackhole", "API Route", ["OK", "stopped", "one-0 blackhole"],
      run(stop("one"), lambda t: t.until("one", "stopped"), leads()),
      moto=["OK", "stopped", "one-0"], why="'blackhole: the route's target isn't available'")
@@ -488,10 +500,13 @@ case("tags: an interface shows them", TG, ["OK", {"n": "1"}],
 case("tags: an odd value comes back as it was", TG, ["OK", {"n": "<&>\"'ü é"}],
      run(tag("rtb-main", n="<&>\"'ü é"), lambda t: t.tags("rtb-main")))
 case("tags: unknown interface", TG, "InvalidNetworkInterfaceID.NotFound", tag("eni-00000000000000000", n="1"),
-     )
-case("tags: reserved prefix", "UG Tag restrictions", "InvalidParameterValue", tag("rtb-main", **{"aws:n": "1"}))
-case("tags: a key that is too long", "UG Tag restrictions", "InvalidParameterValue", tag("rtb-main", **{"k" * 129: "1"}))
-case("tags: no tag", TG, "MissingParameter", tag("rtb-main"))
+     moto='OK', why='moto tags what is not there')
+case("tags: reserved prefix", "UG Tag restrictions", "InvalidParameterValue", tag("rtb-main", **{"aws:n": "1"}),
+     moto='OK', why='tag keys must not begin with aws:')
+case("tags: a key that is too long", "UG Tag restrictions", "InvalidParameterValue", tag("rtb-main", **{"k" * 129: "1"}),
+     moto='OK', why='tag keys have at most 128 characters')
+case("tags: no tag", TG, "MissingParameter", tag("rtb-main"),
+     moto='OK', why='Tag.N is required')
 case("tags: delete", "API DeleteTags", ["OK", "OK", {}],
      run(tag("rtb-main", n="1"),
          lambda t: t.code("delete_tags", Resources=[t.id["rtb-main"]], Tags=[{"Key": "n"}]),
@@ -523,7 +538,8 @@ case("auth: wrong secret", "API Error codes", "AuthFailure", as_stranger(None, "
 # Through the AWS CLI
 
 case("cli: describe-addresses", A, "10.0.0.100",
-     lambda t: t.cli("describe-addresses", "--allocation-ids", t.id["service"])["Addresses"][0]["PrivateIpAddress"])
+     lambda t: t.cli("describe-addresses", "--allocation-ids", t.id["service"])["Addresses"][0]["PrivateIpAddress"],
+     moto='10.0.0.11', why='moto puts an Elastic IP on the primary address whatever PrivateIpAddress says')
 case("cli: describe-addresses, unknown", A, "InvalidAllocationID.NotFound",
      lambda t: t.cli("describe-addresses", "--allocation-ids", "eipalloc-00000000000000000"))
 case("cli: describe-network-interfaces", N, ["one-0", "one-1"],
@@ -555,7 +571,8 @@ case("cli: replace-route", RR, ["OK", "two-0"],
                          "10.99.0.0/24", "--network-interface-id", t.id["two-0"]), leads()))
 case("cli: create-route, dry run", CR, "DryRunOperation",
      lambda t: t.cli("create-route", "--dry-run", "--route-table-id", t.id["rtb-main"], "--destination-cidr-block",
-                     "10.98.0.0/24", "--network-interface-id", t.id["two-0"]))
+                     "10.98.0.0/24", "--network-interface-id", t.id["two-0"]),
+     moto={'Return': True}, why='as above')
 case("cli: create-tags", TG, ["OK", {"n": "1"}],
      run(lambda t: t.cli("create-tags", "--resources", t.id["rtb-main"], "--tags", "Key=n,Value=1"),
          lambda t: t.tags("rtb-main")))

@@ -9,6 +9,7 @@ import urllib.request
 import boto3
 import botocore.config
 import botocore.exceptions
+import botocore.parsers
 
 REGION = "eu-central-1"
 
@@ -23,7 +24,18 @@ class Target:
     def __init__(self, url, key, secret, aws):
         self.url, self.key, self.secret, self.aws = url, key, secret, aws
         self.ec2 = self.client(key, secret)
-        self.id, self.public = {}, {}
+        self.id, self.public, self.changed = {}, {}, True
+        # What only describes leaves the VPC fresh for the next case.
+        self.ec2.meta.events.register("before-call.ec2", self.note)
+
+    def note(self, model, **_):
+        self.changed = self.changed or not model.name.startswith("Describe")
+
+    def fresh(self):
+        """A VPC as in vpc.toml."""
+        if self.changed:
+            self.reset()
+        self.changed = False
 
     def client(self, key, secret):
         config = botocore.config.Config(
@@ -56,9 +68,12 @@ class Target:
             return "OK"
         except botocore.exceptions.ClientError as error:
             return error.response["Error"]["Code"]
+        except botocore.parsers.ResponseParserError:
+            return "an answer that is no XML"
 
     def cli(self, *arguments):
         """What `aws ec2 …` prints, as JSON; or the code of the refusal."""
+        self.changed = self.changed or not arguments[0].startswith("describe")
         env = {
             "PATH": os.environ["PATH"],
             "HOME": "/nonexistent",
@@ -121,8 +136,8 @@ class Target:
         for it in routes:
             keys = ("DestinationCidrBlock", "DestinationIpv6CidrBlock", "DestinationPrefixListId")
             if destination in (it.get(key) for key in keys):
-                target = self.name(it.get("NetworkInterfaceId") or it.get("GatewayId"))
-                return target + ("" if it["State"] == "active" else " " + it["State"])
+                target = it.get("NetworkInterfaceId") or it.get("GatewayId") or it.get("InstanceId")
+                return (self.name(target) or "nowhere") + ("" if it["State"] == "active" else " " + it["State"])
         return None
 
     def state(self, name):

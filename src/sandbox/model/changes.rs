@@ -110,7 +110,8 @@ impl Log {
     }
 }
 
-fn facts(state: &State) -> BTreeMap<Subject, String> {
+/// What can change, with its value.
+pub(super) fn facts(state: &State) -> BTreeMap<Subject, String> {
     let mut facts = BTreeMap::new();
     for address in state.elastic_ips.values() {
         if let Some(at) = &address.association {
