@@ -50,8 +50,6 @@ pub struct Cluster {
     settings: Settings,
     session: Session,
     started: Time,
-    /// Silence is counted from here at the earliest: our start, or the end of our last stall.
-    from: Time,
     /// The deadline that we last asked for: who wakes us much later has stalled us.
     due: Time,
     peers: Vec<Peer>,
@@ -103,7 +101,6 @@ impl Cluster {
             settings,
             session,
             started: now,
-            from: now,
             due: now,
             peers,
             instance_reads,
@@ -152,7 +149,9 @@ impl Cluster {
             return;
         }
         self.stalls += 1;
-        self.from = now;
+        for peer in &mut self.peers {
+            peer.count_anew(now);
+        }
         if gap < self.settings.warn_after {
             return;
         }
@@ -213,7 +212,7 @@ impl Cluster {
         }
         let Some(at) = self.peers.iter().position(|peer| peer.id == beat.from) else { return };
         let peer = &mut self.peers[at];
-        let was = peer.state(now, self.from, &self.settings);
+        let was = peer.state(now, &self.settings);
         let Received { counts, answer, confirmed } =
             peer.receive(beat, self.session, &self.settings, &mut self.out.random, now);
         if counts && matches!(was, PeerState::NeverSeen | PeerState::Lost | PeerState::Left) {
@@ -281,21 +280,15 @@ impl Cluster {
         run: impl FnOnce(&mut Group, &Context<'_>, &mut Outbox),
     ) {
         let Some(group) = self.groups.get_mut(usize::from(group.0)) else { return };
-        let cx = Context {
-            settings: &self.settings,
-            peers: &self.peers,
-            now,
-            from: self.from,
-            started: self.started,
-        };
+        let cx = Context { settings: &self.settings, peers: &self.peers, now, started: self.started };
         run(group, &cx, &mut self.out);
     }
 
     fn let_time_pass(&mut self, now: Time) {
         for at in 0..self.peers.len() {
             let peer = &mut self.peers[at];
-            peer.observe_links(now, self.from, &self.settings);
-            let (late, silent) = peer.newly_quiet(now, self.from, &self.settings);
+            peer.observe_links(now, &self.settings);
+            let (late, silent) = peer.newly_quiet(now, &self.settings);
             if late || silent {
                 self.fell_quiet(at, silent, now);
             }
@@ -334,8 +327,9 @@ impl Cluster {
     fn read_instances(&mut self, now: Time) {
         for at in 0..self.peers.len() {
             let peer = &self.peers[at];
+            // A node that was never heard may have been stopped long before we started.
             let quiet =
-                peer.late(now, self.from, &self.settings) || peer.silent(now, self.from, &self.settings);
+                peer.late(now, &self.settings) || peer.silent(now, &self.settings) || peer.heard_at.is_none();
             let holds =
                 self.groups.iter().any(|it| it.knowledge.anchor(now).1 == Some(Owner::Theirs(peer.id)));
             let reads = &mut self.instance_reads[at];
@@ -365,7 +359,7 @@ impl Cluster {
             }
         }
         if let Some(said) = leaving.farewell {
-            let mut hearing = self.peers.iter().filter(|peer| peer.heard(now, self.from, &self.settings));
+            let mut hearing = self.peers.iter().filter(|peer| peer.heard(now, &self.settings));
             if now > said && (now.since(said) >= FAREWELL || hearing.all(|peer| peer.farewell_seen)) {
                 leaving.ended = true;
                 self.out.commands.push_back(Command::Exit);
@@ -398,7 +392,7 @@ impl Cluster {
         let urgent = std::mem::take(&mut self.out.urgent);
         for at in 0..self.peers.len() {
             let peer = &mut self.peers[at];
-            let asks = peer.wants_asking(now, self.from, &self.settings);
+            let asks = peer.wants_asking(now, &self.settings);
             let ask_due = asks && now.since(peer.asked_at) >= Peer::ask_interval(&self.settings);
             if ask_due {
                 peer.asked_at = now;
@@ -426,22 +420,16 @@ impl Cluster {
     }
 
     fn heartbeat(&self, to: NodeId, now: Time) -> Heartbeat {
-        let cx = Context {
-            settings: &self.settings,
-            peers: &self.peers,
-            now,
-            from: self.from,
-            started: self.started,
-        };
+        let cx = Context { settings: &self.settings, peers: &self.peers, now, started: self.started };
         let mut hears = NodeSet::default();
-        for peer in self.peers.iter().filter(|peer| peer.heard(now, self.from, &self.settings)) {
+        for peer in self.peers.iter().filter(|peer| peer.heard(now, &self.settings)) {
             hears.insert(peer.id);
         }
         let farewell = self.leaving.filter(|leaving| leaving.farewell.is_some()).map(|leaving| leaving.how);
         let asks = self
             .peers
             .iter()
-            .any(|peer| peer.id == to && peer.late(now, self.from, &self.settings) && !peer.back_soon(now));
+            .any(|peer| peer.id == to && peer.late(now, &self.settings) && !peer.back_soon(now));
         let member = |group: &&Group| group.settings(&cx).nodes.contains(&self.settings.me);
         Heartbeat {
             from: self.settings.me,
@@ -476,9 +464,9 @@ impl Cluster {
             earlier(peer.next_send);
             for after in [self.settings.warn_after, self.settings.dead_after, self.settings.first_dead_after]
             {
-                earlier(peer.silent_at(self.from, after));
+                earlier(peer.silent_at(after));
             }
-            if peer.wants_asking(now, self.from, &self.settings) {
+            if peer.wants_asking(now, &self.settings) {
                 earlier(peer.asked_at + Peer::ask_interval(&self.settings));
             }
             if let Some(back) = peer.back_until {
@@ -486,13 +474,7 @@ impl Cluster {
             }
             earlier(reads.next);
         }
-        let cx = Context {
-            settings: &self.settings,
-            peers: &self.peers,
-            now,
-            from: self.from,
-            started: self.started,
-        };
+        let cx = Context { settings: &self.settings, peers: &self.peers, now, started: self.started };
         for group in &self.groups {
             if let Some(deadline) = group.deadline(&cx) {
                 earlier(deadline);

@@ -54,6 +54,8 @@ pub(super) struct Peer {
     pub(super) farewell_seen: bool,
     pub(super) back_until: Option<Time>,
     pub(super) heard_at: Option<Time>,
+    /// Silence is counted from here at the earliest: our start, or the end of our last stall.
+    from: Time,
     pub(super) running: Option<(Time, Running)>,
     refused_at: Option<Time>,
     nonce: u64,
@@ -91,6 +93,7 @@ impl Peer {
             farewell_seen: false,
             back_until: None,
             heard_at: None,
+            from: now,
             running: None,
             refused_at: None,
             nonce: random.next(),
@@ -112,10 +115,10 @@ impl Peer {
         random: &mut Random,
         now: Time,
     ) -> Received {
-        let Some(link) = usize::from(beat.link.0).checked_sub(0).filter(|link| *link < self.links.len())
-        else {
+        let link = usize::from(beat.link.0);
+        if link >= self.links.len() {
             return Received::default();
-        };
+        }
         let mut confirmed = false;
         if self.session != Some(beat.session) {
             if beat.echo != Some(Echo { session: mine, nonce: self.nonce }) {
@@ -191,19 +194,26 @@ impl Peer {
         self.reports.clone_from(&beat.groups);
     }
 
-    /// How long it is silent, from receipt; counted from `from` at the earliest (our start or stall).
-    pub(super) fn silence(&self, now: Time, from: Time) -> Duration {
-        now.since(self.heard_at.unwrap_or(from).max(from))
+    /// How long it is silent, from receipt.
+    pub(super) fn silence(&self, now: Time) -> Duration {
+        now.since(self.heard_at.unwrap_or(self.from).max(self.from))
+    }
+
+    /// We did not run: silence is counted anew, but for a peer that had been silent before.
+    pub(super) fn count_anew(&mut self, now: Time) {
+        if !self.was_silent {
+            self.from = now;
+        }
     }
 
     /// When its silence will have lasted so long.
-    pub(super) fn silent_at(&self, from: Time, after: Duration) -> Time {
-        self.heard_at.unwrap_or(from).max(from) + after
+    pub(super) fn silent_at(&self, after: Duration) -> Time {
+        self.heard_at.unwrap_or(self.from).max(self.from) + after
     }
 
     /// Heard: authenticated, session confirmed, on any link, less than dead-after ago, and not gone.
-    pub(super) fn heard(&self, now: Time, from: Time, settings: &Settings) -> bool {
-        self.heard_at.is_some() && !self.left && self.silence(now, from) < settings.dead_after
+    pub(super) fn heard(&self, now: Time, settings: &Settings) -> bool {
+        self.heard_at.is_some() && !self.left && self.silence(now) < settings.dead_after
     }
 
     /// It announced a restart whose time is not over.
@@ -212,41 +222,41 @@ impl Peer {
     }
 
     /// Silent for dead-after (never heard: for first-dead-after), and not announced.
-    pub(super) fn silent(&self, now: Time, from: Time, settings: &Settings) -> bool {
+    pub(super) fn silent(&self, now: Time, settings: &Settings) -> bool {
         let dead_after =
             if self.heard_at.is_some() { settings.dead_after } else { settings.first_dead_after };
-        !self.back_soon(now) && self.silence(now, from) >= dead_after
+        !self.back_soon(now) && self.silence(now) >= dead_after
     }
 
-    pub(super) fn late(&self, now: Time, from: Time, settings: &Settings) -> bool {
-        self.heard_at.is_some() && !self.left && self.silence(now, from) >= settings.warn_after
+    pub(super) fn late(&self, now: Time, settings: &Settings) -> bool {
+        self.heard_at.is_some() && !self.left && self.silence(now) >= settings.warn_after
     }
 
     /// Whether it has become late or silent since this was last asked: then evidence is wanted at once.
-    pub(super) fn newly_quiet(&mut self, now: Time, from: Time, settings: &Settings) -> (bool, bool) {
-        let late = self.late(now, from, settings);
-        let silent = self.silent(now, from, settings) || self.left;
+    pub(super) fn newly_quiet(&mut self, now: Time, settings: &Settings) -> (bool, bool) {
+        let late = self.late(now, settings);
+        let silent = self.silent(now, settings) || self.left;
         let news = (late && !self.was_late, silent && !self.was_silent);
         self.was_late = late;
         self.was_silent = silent;
         news
     }
 
-    pub(super) fn observe_links(&mut self, now: Time, from: Time, settings: &Settings) {
+    pub(super) fn observe_links(&mut self, now: Time, settings: &Settings) {
         for link in &mut self.links {
-            link.observe(now, from, settings.warn_after, settings.dead_after);
+            link.observe(now, self.from, settings.warn_after, settings.dead_after);
         }
     }
 
-    pub(super) fn state(&self, now: Time, from: Time, settings: &Settings) -> PeerState {
+    pub(super) fn state(&self, now: Time, settings: &Settings) -> PeerState {
         let refused = self.refused_at.is_some_and(|at| now.since(at) < settings.dead_after.max(FRESH));
         if self.left {
             PeerState::Left
-        } else if self.back_soon(now) && self.silence(now, from) >= settings.warn_after {
+        } else if self.back_soon(now) && self.silence(now) >= settings.warn_after {
             PeerState::Restarting
-        } else if self.heard_at.is_some() && self.silence(now, from) < settings.warn_after {
+        } else if self.heard_at.is_some() && self.silence(now) < settings.warn_after {
             PeerState::Online
-        } else if self.heard(now, from, settings) {
+        } else if self.heard(now, settings) {
             PeerState::Late
         } else if refused {
             PeerState::KeyMismatch
@@ -273,8 +283,8 @@ impl Peer {
     }
 
     /// Whether it must be asked now: late, but not yet long silent.
-    pub(super) fn wants_asking(&self, now: Time, from: Time, settings: &Settings) -> bool {
-        self.late(now, from, settings) && self.silence(now, from) < settings.dead_after * 2
+    pub(super) fn wants_asking(&self, now: Time, settings: &Settings) -> bool {
+        self.late(now, settings) && self.silence(now) < settings.dead_after * 2
     }
 
     pub(super) fn ask_interval(settings: &Settings) -> Duration {
@@ -294,7 +304,7 @@ impl Peer {
     }
 
     /// Whether every link to it was heard, and it hears us: the way in and the way out are good.
-    pub(super) fn hears_us(&self, me: NodeId, now: Time, from: Time, settings: &Settings) -> bool {
-        self.heard(now, from, settings) && self.hears.contains(me)
+    pub(super) fn hears_us(&self, me: NodeId, now: Time, settings: &Settings) -> bool {
+        self.heard(now, settings) && self.hears.contains(me)
     }
 }

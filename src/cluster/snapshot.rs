@@ -113,13 +113,7 @@ pub struct GroupView {
 }
 
 pub(super) fn of(cluster: &Cluster, now: super::Time) -> Snapshot {
-    let cx = Context {
-        settings: &cluster.settings,
-        peers: &cluster.peers,
-        now,
-        from: cluster.from,
-        started: cluster.started,
-    };
+    let cx = Context { settings: &cluster.settings, peers: &cluster.peers, now, started: cluster.started };
     Snapshot {
         me: cluster.settings.me,
         session: cluster.session,
@@ -131,10 +125,10 @@ pub(super) fn of(cluster: &Cluster, now: super::Time) -> Snapshot {
 }
 
 fn peer_view(peer: &Peer, cx: &Context<'_>) -> PeerView {
-    let heard = peer.heard(cx.now, cx.from, cx.settings);
+    let heard = peer.heard(cx.now, cx.settings);
     PeerView {
         node: peer.id,
-        state: peer.state(cx.now, cx.from, cx.settings),
+        state: peer.state(cx.now, cx.settings),
         heard: peer.heard_at.map(|at| cx.now.since(at)),
         hears_us: heard.then(|| peer.hears.contains(cx.settings.me)),
         same_config: peer.config_hash.map(|hash| hash == cx.settings.config_hash),
@@ -157,7 +151,7 @@ fn peer_view(peer: &Peer, cx: &Context<'_>) -> PeerView {
 
 fn group_view(group: &Group, cx: &Context<'_>) -> GroupView {
     let (settled, anchor) = group.knowledge.anchor(cx.now);
-    let members = || group.members(cx).filter(|peer| peer.heard(cx.now, cx.from, cx.settings));
+    let members = || group.members(cx).filter(|peer| peer.heard(cx.now, cx.settings));
     GroupView {
         group: group.id,
         member: group.settings(cx).nodes.contains(&cx.settings.me),

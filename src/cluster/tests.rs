@@ -1,1 +1,265 @@
+//! Cores against each other, on one clock, with a network and an EC2 that do as they are told.
 
+use super::*;
+
+mod rows;
+mod sessions;
+
+pub(super) fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// Two or more cores, a perfect network unless cut, and an EC2 that holds one anchor per group.
+pub(super) struct World {
+    pub(super) now: Time,
+    pub(super) nodes: Vec<Option<Cluster>>,
+    pub(super) holder: Vec<Held>,
+    pub(super) counter: Option<Counter>,
+    pub(super) instances: Vec<Option<Running>>,
+    /// Datagrams from the first to the second are lost.
+    pub(super) cut: Vec<(u8, u8)>,
+    /// Nodes whose calls fail so.
+    pub(super) cloudless: Vec<u8>,
+    /// Nodes that do not run for a while.
+    pub(super) frozen: Vec<u8>,
+    pub(super) take_answer: Option<Failure>,
+    pub(super) read_lag: Option<Held>,
+    pub(super) notices: Vec<(u8, Notice)>,
+    pub(super) takes: Vec<(Time, u8, TakeFrom)>,
+    pub(super) tags: Vec<(Time, u8, u64)>,
+    pub(super) desired: Vec<Option<Desired>>,
+    pub(super) exited: Vec<u8>,
+    pub(super) datagrams: Vec<Heartbeat>,
+    queue: Vec<(Time, u8, Event)>,
+    seed: u64,
+    settings: Settings,
+}
+
+/// Who holds an anchor in truth.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Held {
+    By(u8),
+    Nobody,
+    Orphaned,
+    Stranger,
+}
+
+pub(super) fn settings(nodes: u8) -> Settings {
+    Settings {
+        me: NodeId(0),
+        nodes,
+        links: 1,
+        interval: ms(250),
+        warn_after: ms(1000),
+        dead_after: ms(2000),
+        first_dead_after: ms(30_000),
+        call_timeout: ms(3000),
+        config_hash: 7,
+        seed: 0,
+        groups: vec![GroupSettings {
+            nodes: (0..nodes).map(NodeId).collect(),
+            take_when_silent: true,
+            release_when_isolated: false,
+            memory: Memory::default(),
+        }],
+    }
+}
+
+impl World {
+    pub(super) fn new(nodes: u8, held: Held) -> Self {
+        let mut world = Self::empty(settings(nodes), held);
+        for node in 0..nodes {
+            world.start(node);
+        }
+        world
+    }
+
+    pub(super) fn empty(settings: Settings, held: Held) -> Self {
+        let nodes = usize::from(settings.nodes);
+        Self {
+            now: Time::from_nanos(1_000_000_000_000),
+            nodes: (0..nodes).map(|_| None).collect(),
+            holder: vec![held; settings.groups.len()],
+            counter: None,
+            instances: vec![Some(Running::Yes); nodes],
+            cut: Vec::new(),
+            cloudless: Vec::new(),
+            frozen: Vec::new(),
+            take_answer: None,
+            read_lag: None,
+            notices: Vec::new(),
+            takes: Vec::new(),
+            tags: Vec::new(),
+            desired: vec![None; nodes],
+            exited: Vec::new(),
+            datagrams: Vec::new(),
+            queue: Vec::new(),
+            seed: 1,
+            settings,
+        }
+    }
+
+    pub(super) fn start(&mut self, node: u8) {
+        self.seed += 1;
+        let settings = Settings { me: NodeId(node), seed: self.seed, ..self.settings.clone() };
+        let groups = settings.groups.len();
+        self.nodes[usize::from(node)] = Some(Cluster::new(settings, self.now));
+        for group in 0..groups {
+            let group = GroupId(u8::try_from(group).unwrap());
+            self.tell(node, Event::AbilityChanged { group, able: Ok(()) });
+        }
+    }
+
+    pub(super) fn kill(&mut self, node: u8) {
+        self.nodes[usize::from(node)] = None;
+        self.queue.retain(|(_, to, _)| *to != node);
+    }
+
+    /// Tells a node something now.
+    pub(super) fn tell(&mut self, node: u8, event: Event) {
+        let now = self.now;
+        let Some(core) = &mut self.nodes[usize::from(node)] else { return };
+        core.handle(event, now);
+        let mut commands = Vec::new();
+        while let Some(command) = core.next_command() {
+            commands.push(command);
+        }
+        for command in commands {
+            self.carry_out(node, command);
+        }
+    }
+
+    /// Lets so much time pass.
+    pub(super) fn run(&mut self, for_: Duration) {
+        let end = self.now + for_;
+        loop {
+            let frozen = &self.frozen;
+            let due = self
+                .nodes
+                .iter()
+                .zip(0u8..)
+                .filter(|(_, node)| !frozen.contains(node))
+                .filter_map(|(core, node)| core.as_ref().map(|core| (core.next_deadline(), node)))
+                .min();
+            let next = self
+                .queue
+                .iter()
+                .enumerate()
+                .filter(|(_, (_, node, _))| !frozen.contains(node))
+                .map(|(at, (time, ..))| (*time, at))
+                .min();
+            let tick = due.map(|(at, _)| at);
+            let first = [tick, next.map(|(at, _)| at)].into_iter().flatten().min();
+            let Some(first) = first.filter(|first| *first <= end) else { break };
+            self.now = self.now.max(first);
+            if let Some((_, at)) = next.filter(|(time, _)| *time <= first) {
+                let (_, node, event) = self.queue.remove(at);
+                self.tell(node, event);
+            } else if let Some((_, node)) = due {
+                self.tell(node, Event::Ticked);
+            }
+        }
+        self.now = end;
+    }
+
+    pub(super) fn core(&self, node: u8) -> &Cluster {
+        self.nodes[usize::from(node)].as_ref().unwrap()
+    }
+
+    pub(super) fn group(&self, node: u8) -> snapshot::GroupView {
+        self.core(node).snapshot(self.now).groups.remove(0)
+    }
+
+    pub(super) fn active(&self) -> Vec<u8> {
+        let nodes = 0..u8::try_from(self.nodes.len()).unwrap();
+        nodes
+            .filter(|node| self.nodes[usize::from(*node)].is_some())
+            .filter(|node| self.group(*node).role == Role::Active)
+            .collect()
+    }
+
+    pub(super) fn said(&self, node: u8, id: &str) -> bool {
+        self.notices.iter().any(|(from, notice)| *from == node && notice.id == id)
+    }
+
+    fn later(&mut self, after: u64, node: u8, event: Event) {
+        self.queue.push((self.now + ms(after), node, event));
+    }
+
+    fn carry_out(&mut self, node: u8, command: Command) {
+        let dark = self.cloudless.contains(&node);
+        match command {
+            Command::Send(beat) => {
+                if !self.cut.contains(&(node, beat.to.0)) {
+                    self.later(1, beat.to.0, Event::HeartbeatReceived(beat.clone()));
+                }
+                self.datagrams.push(*beat);
+            }
+            Command::ReadAnchor { group, call } => {
+                let answer = if dark { Err(Failure::Passing) } else { Ok(self.read(node, group)) };
+                self.later(5, node, Event::AnchorRead { group, call, answer });
+            }
+            Command::ReadInstance { node: whose, call } => {
+                let known = self.instances[usize::from(whose.0)];
+                let answer = if dark { Err(Failure::Passing) } else { Ok(known) };
+                self.later(5, node, Event::InstanceRead { node: whose, call, answer });
+            }
+            Command::TakeAnchor { group, call, from } => {
+                self.takes.push((self.now, node, from));
+                let answer = if dark { Err(Failure::Passing) } else { self.take(node, group, from) };
+                self.later(10, node, Event::TakeAnswered { group, call, answer });
+            }
+            Command::WriteCounter { group, n } => {
+                self.tags.push((self.now, node, n));
+                let session = self.core(node).session();
+                if !dark {
+                    self.counter = Some(Counter { node: NodeId(node), session, n });
+                }
+                self.later(5, node, Event::CounterWritten { group, ok: !dark });
+            }
+            Command::WriteOwnTag { group } => {
+                self.later(5, node, Event::OwnTagWritten { group, ok: !dark });
+            }
+            Command::Converge { group, desired, change } => {
+                if group.0 == 0 {
+                    self.desired[usize::from(node)] = Some(desired);
+                }
+                self.later(10, node, Event::Converged { group, change });
+            }
+            Command::Store { group, memory } => {
+                if node == 0 {
+                    self.settings.groups[usize::from(group.0)].memory = memory;
+                }
+            }
+            Command::Tell(notice) => self.notices.push((node, notice)),
+            Command::Exit => {
+                self.exited.push(node);
+                self.queue.retain(|(_, to, _)| *to != node);
+                self.nodes[usize::from(node)] = None;
+            }
+        }
+    }
+
+    fn read(&self, node: u8, group: GroupId) -> AnchorRead {
+        let owner = match self.read_lag.unwrap_or(self.holder[usize::from(group.0)]) {
+            Held::By(holder) if holder == node => Owner::Mine,
+            Held::By(holder) => Owner::Theirs(NodeId(holder)),
+            Held::Nobody => Owner::Nobody,
+            Held::Orphaned => Owner::Orphaned,
+            Held::Stranger => Owner::Stranger,
+        };
+        AnchorRead { owner, counter: self.counter }
+    }
+
+    fn take(&mut self, node: u8, group: GroupId, from: TakeFrom) -> Result<(), Failure> {
+        if let Some(failure) = self.take_answer {
+            return Err(failure);
+        }
+        let held = &mut self.holder[usize::from(group.0)];
+        if from == TakeFrom::Nobody && *held != Held::Nobody {
+            return Err(Failure::Conflict);
+        }
+        *held = Held::By(node);
+        Ok(())
+    }
+}

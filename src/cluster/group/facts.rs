@@ -17,7 +17,7 @@ impl Group {
     pub(super) fn hear(&mut self, cx: &Context<'_>, out: &mut Outbox) {
         let nodes = &self.settings(cx).nodes;
         for peer in cx.peers.iter().filter(|peer| nodes.contains(&peer.id)) {
-            let heard = peer.heard(cx.now, cx.from, cx.settings);
+            let heard = peer.heard(cx.now, cx.settings);
             let Some(report) = peer.report(self.id).filter(|_| heard || peer.left) else {
                 if self.heard_offer.is_some_and(|offer| offer.from == peer.id) && !heard {
                     self.heard_offer = None;
@@ -63,9 +63,9 @@ impl Group {
             self.armed = None;
         }
         let Some(holder) = holder.filter(|_| self.role == Role::Standby) else { return };
-        if holder.heard(cx.now, cx.from, cx.settings) {
+        if holder.heard(cx.now, cx.settings) {
             self.rest.forget();
-            if holder.says_active(self.id) {
+            if holder.says_active(self.id) && holder.heard_at > Some(self.role_since) {
                 self.armed = Some(holder.id);
             }
         }
@@ -101,7 +101,7 @@ impl Group {
         let Some(last) = self.knowledge.last.filter(|_| news) else { return };
         if let Owner::Theirs(node) = last.owner
             && let Some(peer) = cx.peers.iter().find(|peer| peer.id == node)
-            && (peer.silent(cx.now, cx.from, cx.settings) || peer.left)
+            && (peer.silent(cx.now, cx.settings) || peer.left)
         {
             self.rest.saw(node, last.counter, last.sent);
         } else {
@@ -128,7 +128,7 @@ impl Group {
             reads_fail: self.knowledge.failures > 0,
             active,
             fit: self.fit && (active || !(self.memory.standby || self.leaving)),
-            peer_heard: self.members(cx).any(|peer| peer.heard(cx.now, cx.from, cx.settings)),
+            peer_heard: self.members(cx).any(|peer| peer.heard(cx.now, cx.settings)),
             patience_over: self.leaving || (waited && matches!(self.row, Row::OwnUnfit | Row::HolderIdle)),
             take_when_silent: settings.take_when_silent,
             release_when_isolated: settings.release_when_isolated,
@@ -141,11 +141,11 @@ impl Group {
         let offers = self.heard_offer.is_some_and(|offer| offer.from == peer.id && cx.now <= offer.take_by);
         Holder {
             offers,
-            heard: peer.heard(cx.now, cx.from, cx.settings),
+            heard: peer.heard(cx.now, cx.settings),
             active: peer.says_active(self.id),
             back_soon: peer.back_soon(cx.now),
             proof,
-            silent: peer.silent(cx.now, cx.from, cx.settings),
+            silent: peer.silent(cx.now, cx.settings),
             armed: self.armed == Some(peer.id),
             lost_to_all: self.lost_to_all(peer.id, cx),
             at_rest: self.rest.at_rest(peer.id, cx.now),
@@ -159,7 +159,7 @@ impl Group {
             return true;
         }
         let mut heard = 1;
-        for peer in cx.peers.iter().filter(|peer| peer.heard(cx.now, cx.from, cx.settings)) {
+        for peer in cx.peers.iter().filter(|peer| peer.heard(cx.now, cx.settings)) {
             heard += 1;
             if peer.hears.contains(holder) {
                 return false;
@@ -237,7 +237,7 @@ impl Group {
     fn rival(&self, peer: &Peer, cx: &Context<'_>) -> Rival {
         Rival {
             node: peer.id,
-            heard: peer.heard(cx.now, cx.from, cx.settings),
+            heard: peer.heard(cx.now, cx.settings),
             ever_heard: peer.heard_at.is_some(),
             eligible: peer.report(self.id).is_some_and(|report| report.eligible),
             active: peer.says_active(self.id),
@@ -253,9 +253,8 @@ impl Group {
     }
 
     pub(super) fn watch(&self, cx: &Context<'_>) -> Watch {
-        let quiet = self
-            .members(cx)
-            .any(|peer| peer.late(cx.now, cx.from, cx.settings) || peer.silent(cx.now, cx.from, cx.settings));
+        let quiet =
+            self.members(cx).any(|peer| peer.late(cx.now, cx.settings) || peer.silent(cx.now, cx.settings));
         match self.role {
             _ if quiet => Watch::Quiet,
             Role::Active => Watch::Active,
@@ -277,7 +276,7 @@ impl Group {
     fn all_hear_all(&self, cx: &Context<'_>) -> bool {
         let me = cx.settings.me;
         self.members(cx).all(|peer| {
-            peer.hears_us(me, cx.now, cx.from, cx.settings)
+            peer.hears_us(me, cx.now, cx.settings)
                 && self.members(cx).all(|other| other.id == peer.id || peer.hears.contains(other.id))
         })
     }

@@ -31,8 +31,6 @@ pub(super) struct Context<'a> {
     pub(super) settings: &'a Settings,
     pub(super) peers: &'a [Peer],
     pub(super) now: Time,
-    /// Silence is counted from here at the earliest: our start, or the end of our last stall.
-    pub(super) from: Time,
     pub(super) started: Time,
 }
 
