@@ -125,8 +125,8 @@ where
     let mut read = BufReader::new(read);
     loop {
         let mut line = String::new();
-        let next = (&mut read).take(LONGEST).read_line(&mut line);
-        let length = tokio::time::timeout(PATIENCE, next).await??;
+        let mut limited = (&mut read).take(LONGEST);
+        let length = tokio::time::timeout(PATIENCE, limited.read_line(&mut line)).await??;
         if length == 0 {
             return Ok(());
         }
