@@ -1,8 +1,136 @@
-//! The command line.
+//! The command line: one file per noun, each with its `Args` and a `run(args, out)` that answers an
+//! [`Exit`]. Results go to standard output through `out`, everything else to standard error.
 
+mod completions;
+mod config;
+pub mod exit;
+mod keygen;
+mod output;
+
+use std::fmt;
+use std::io::Write;
 use std::process::ExitCode;
 
-/// Runs the command line.
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use crate::config::ConfigError;
+pub use exit::Exit;
+use output::Output;
+
+/// Where a command writes its results. A write to a reader that has gone away is an error like any other:
+/// pass it up with `?`, the command then ends with [`Exit::Ok`].
+pub type Out<'a> = &'a mut (dyn Write + Send);
+
+/// standin: a failover agent for EC2. A standby that steps in, by Elastic IP, private IP and routes.
+#[derive(Debug, Parser)]
+#[command(name = "standin", version, arg_required_else_help = true, after_help = exit::help())]
+struct Root {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check or show a configuration file
+    Config(config::Args),
+    /// Make a key for the heartbeats
+    Keygen(keygen::Args),
+    /// Print completions for a shell
+    Completions(completions::Args),
+}
+
+/// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let root = Root::parse();
+    let mut out = Output::new(std::io::stdout());
+    let done = run(root, &mut out).and_then(|exit| {
+        out.flush()?;
+        Ok(exit)
+    });
+    match done {
+        Ok(exit) => exit.into(),
+        // Whoever read our output has seen enough: no failure, and nobody to tell.
+        Err(_) if out.reader_gone() => Exit::Ok.into(),
+        Err(error) => report(&error, &mut std::io::stderr()).into(),
+    }
+}
+
+fn run(root: Root, out: Out<'_>) -> anyhow::Result<Exit> {
+    match root.command {
+        Command::Config(args) => config::run(args, out),
+        Command::Keygen(args) => keygen::run(&args, out),
+        Command::Completions(args) => completions::run(&args, &mut Root::command(), out),
+    }
+}
+
+/// A failure with an exit code and a remedy of its own.
+#[derive(Debug)]
+pub struct Failure {
+    /// How the command ends.
+    pub exit: Exit,
+    /// What failed.
+    pub what: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n  help: {}", self.what, self.remedy)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Says on standard error what failed; answers how the command ends.
+fn report(error: &anyhow::Error, to: &mut dyn Write) -> Exit {
+    // If standard error is closed, there is nowhere left to say so.
+    let _ = writeln!(to, "standin: {error:#}");
+    if error.is::<ConfigError>() {
+        return Exit::Config;
+    }
+    error.downcast_ref::<Failure>().map_or(Exit::Failed, |failure| failure.exit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Root::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_an_example_that_is_accepted() {
+        let mut examples = 0;
+        let mut commands = vec![(Root::command(), "standin".to_owned())];
+        while let Some((command, path)) = commands.pop() {
+            let children: Vec<_> = command.get_subcommands().filter(|it| it.get_name() != "help").collect();
+            if children.is_empty() {
+                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                let lines: Vec<&str> =
+                    help.lines().map(str::trim).filter(|it| it.starts_with(&path)).collect();
+                assert!(!lines.is_empty(), "{path} --help has no example");
+                for line in lines {
+                    let words = line.split(['|', '>']).next().unwrap_or_default().split_whitespace();
+                    assert!(Root::try_parse_from(words).is_ok(), "{line}");
+                    examples += 1;
+                }
+            }
+            commands.extend(children.into_iter().map(|it| (it.clone(), format!("{path} {}", it.get_name()))));
+        }
+        assert!(examples >= 4);
+    }
+
+    #[test]
+    fn failures_end_with_their_own_code() {
+        let failure = Failure { exit: Exit::Unreachable, what: "no agent".into(), remedy: "start it".into() };
+        let mut said = Vec::new();
+        assert_eq!(report(&failure.into(), &mut said), Exit::Unreachable);
+        assert_eq!(String::from_utf8(said).unwrap(), "standin: no agent\n  help: start it\n");
+        let config = crate::config::Config::parse("", "f").unwrap_err();
+        assert_eq!(report(&config.into(), &mut Vec::new()), Exit::Config);
+        assert_eq!(report(&anyhow::anyhow!("other"), &mut Vec::new()), Exit::Failed);
+    }
 }

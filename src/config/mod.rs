@@ -1,5 +1,19 @@
 //! The configuration: the file as written -> a typed, valid [`Config`]; all problems at once.
 
+mod build;
+pub mod error;
+mod file;
+mod forms;
+mod hash;
+pub mod keys;
+mod load;
+mod own_node;
+mod report;
+mod rules;
+pub mod schema;
+mod show;
+mod table;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -8,8 +22,12 @@ use std::time::Duration;
 use crate::cloud::Destination;
 use crate::cluster::NodeId;
 
+pub use error::{ConfigError, Problem};
+pub use keys::{Keys, check_key_file};
+pub use own_node::OwnNodeError;
+
 /// A valid configuration, defaults filled in. The same on every node of the cluster.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Config {
     /// The cluster's name: in each datagram, and in the counter's tag.
     pub cluster: String,
@@ -54,7 +72,7 @@ pub struct Node {
 }
 
 /// One group.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Group {
     /// Its name.
     pub name: String,

@@ -1,0 +1,99 @@
+//! From a file without problems to a [`Config`].
+
+use std::collections::BTreeMap;
+
+use super::file::{File, GroupFile, Kind, Maybe, ResourceFile};
+use super::report::Written;
+use super::{Aws, Config, ElasticIp, Group, Heartbeat, Hook, Node, PrivateIp, Resource, Route};
+use crate::cluster::NodeId;
+
+/// The configuration; `None` if something is missing after all, which the passes before must have said.
+pub(super) fn build(file: File) -> Option<Config> {
+    let dead_after = file.heartbeat.dead_after?.value;
+    let heartbeat = Heartbeat {
+        port: u16::try_from(file.heartbeat.port?.value).ok()?,
+        interval: file.heartbeat.interval?.value,
+        warn_after: file.heartbeat.warn_after.map_or(dead_after / 2, |warn| warn.value),
+        dead_after,
+        first_dead_after: file.heartbeat.first_dead_after?.value,
+    };
+    let nodes = file.nodes.into_iter().map(|node| {
+        let links = all(node.links?.value)?;
+        Some(Node { name: node.name?.value, links })
+    });
+    let nodes: Vec<Node> = nodes.collect::<Option<_>>()?;
+    let groups = file.groups.into_iter().map(|it| group(it, &nodes)).collect::<Option<_>>()?;
+    Some(Config {
+        cluster: file.cluster?.value,
+        key_file: file.key_file?.value,
+        heartbeat,
+        groups,
+        nodes,
+        aws: Aws {
+            region: file.aws.region.map(value),
+            profile: file.aws.profile.map(value),
+            endpoint_url: file.aws.endpoint_url.map(value),
+            call_timeout: file.aws.call_timeout?.value,
+        },
+        state_dir: file.state_dir?.value,
+        socket: file.socket?.value,
+    })
+}
+
+fn group(file: GroupFile, nodes: &[Node]) -> Option<Group> {
+    let anchor = file.anchor?.value;
+    let members = match file.nodes {
+        Some(named) => named.value.iter().map(|it| node_id(nodes, &it.value)).collect::<Option<_>>()?,
+        None => nodes.iter().map(|node| node_id(nodes, &node.name)).collect::<Option<_>>()?,
+    };
+    let resources = file.resources.into_iter().map(|it| resource(it, nodes)).collect::<Option<Vec<_>>>()?;
+    let hooks = file.hooks.into_iter().map(|hook| {
+        let run = hook.run?.value.into_iter().map(value).collect();
+        Some(Hook { on: hook.on?.value, run, timeout: hook.timeout?.value })
+    });
+    Some(Group {
+        name: file.name?.value,
+        nodes: members,
+        anchor: resources.iter().position(|resource| resource.name() == anchor)?,
+        resources,
+        when_silent: file.when_silent?.value,
+        when_isolated: file.when_isolated?.value,
+        hooks: hooks.collect::<Option<_>>()?,
+    })
+}
+
+fn resource(file: ResourceFile, nodes: &[Node]) -> Option<Resource> {
+    let name = file.name?.value;
+    Some(match file.kind {
+        Kind::ElasticIp { allocation, to } => {
+            let to = to?.value.into_iter().map(|(node, to)| Some((node_id(nodes, &node.value)?, to?.value)));
+            let to = to.collect::<Option<BTreeMap<_, _>>>()?;
+            Resource::ElasticIp(ElasticIp { name, allocation_id: allocation?.value, to })
+        }
+        Kind::PrivateIp { address, elastic_ip, guest } => Resource::PrivateIp(PrivateIp {
+            name,
+            address: address?.value,
+            elastic_ip: elastic_ip.map(value),
+            guest: guest?,
+        }),
+        Kind::Route { tables, destinations, link } => Resource::Route(Route {
+            name,
+            tables: all(tables?.value)?,
+            destinations: all(destinations?.value)?,
+            link: usize::try_from(link?.value).ok()?,
+        }),
+    })
+}
+
+fn node_id(nodes: &[Node], name: &str) -> Option<NodeId> {
+    let place = nodes.iter().position(|node| node.name == name)?;
+    Some(NodeId(u8::try_from(place).ok()?))
+}
+
+fn all<T>(list: Vec<Maybe<T>>) -> Option<Vec<T>> {
+    list.into_iter().map(|it| it.map(value)).collect()
+}
+
+fn value<T>(written: Written<T>) -> T {
+    written.value
+}

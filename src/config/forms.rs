@@ -1,0 +1,287 @@
+//! The forms of single values: what one text must look like, whatever else the file says.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::report::{Refusal, refuse};
+use crate::cloud::Destination;
+
+/// A name: short enough for tags and tables, and never taken for an option of the command line.
+pub(super) fn name(text: &str) -> Result<String, Refusal> {
+    const LONGEST: usize = 32;
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if !text.is_empty() && text.len() <= LONGEST && text.chars().all(allowed) && !text.starts_with('-') {
+        return Ok(text.to_owned());
+    }
+    refuse(
+        "a name has 1 to 32 characters of a-z, 0-9 and '-', and does not begin with '-'",
+        "choose another name, the same on every node",
+    )
+}
+
+/// A duration with its unit: 1 ms to 24 h.
+pub(super) fn duration(text: &str) -> Result<Duration, Refusal> {
+    let rule = "a duration is a number with its unit (ms, s, m, h), from 1ms to 24h";
+    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+        return refuse(rule, format!("add the unit: \"{text}ms\" or \"{text}s\""));
+    }
+    match humantime::parse_duration(text) {
+        Ok(duration) if (Duration::from_millis(1)..=Duration::from_hours(24)).contains(&duration) => {
+            Ok(duration)
+        }
+        Ok(_) | Err(_) => refuse(rule, "write it like \"250ms\" or \"2s\""),
+    }
+}
+
+/// An address that an interface can have.
+pub(super) fn address(text: &str) -> Result<IpAddr, Refusal> {
+    let Ok(address) = text.parse::<IpAddr>() else {
+        let remedy = match text.split_once('/') {
+            Some((address, _)) => format!("write the address alone, without a prefix length: \"{address}\""),
+            None => "write it like \"10.0.1.10\" or \"fd12:3456::a\"; names are not looked up".to_owned(),
+        };
+        return refuse("an IPv4 or IPv6 address", remedy);
+    };
+    let unusable = match address {
+        IpAddr::V4(it) => it.is_unspecified() || it.is_multicast() || it.is_broadcast() || it.is_link_local(),
+        IpAddr::V6(it) => {
+            it.is_unspecified()
+                || it.is_multicast()
+                || it.is_unicast_link_local()
+                || it.to_ipv4_mapped().is_some()
+        }
+    };
+    if unusable {
+        return refuse(
+            "no unspecified, multicast, broadcast, link-local or IPv4-mapped address",
+            "write the address that EC2 gave to the interface",
+        );
+    }
+    Ok(address)
+}
+
+/// An IPv4 address that an interface can have.
+pub(super) fn ipv4(text: &str) -> Result<Ipv4Addr, Refusal> {
+    match address(text)? {
+        IpAddr::V4(address) => Ok(address),
+        IpAddr::V6(_) => refuse(
+            "an IPv4 address; IPv6 addresses cannot be moved in one call",
+            "move IPv6 by [[group.route]], whose destinations may be IPv6",
+        ),
+    }
+}
+
+/// An id of EC2: its prefix and 8 or 17 hexadecimal digits.
+pub(super) fn ec2_id(text: &str, prefix: &str, shown_by: &str) -> Result<String, Refusal> {
+    let digits = text.strip_prefix(prefix);
+    let hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+    if digits.is_some_and(|it| [8, 17].contains(&it.len()) && it.chars().all(hex)) {
+        return Ok(text.to_owned());
+    }
+    let remedy = match text.parse::<IpAddr>() {
+        Ok(_) => format!("this is the address itself; `aws ec2 {shown_by}` shows its id"),
+        Err(_) => format!("`aws ec2 {shown_by}` shows it"),
+    };
+    refuse(format!("an id of the form {prefix}… with 8 or 17 hexadecimal digits"), remedy)
+}
+
+/// An allocation id.
+pub(super) fn allocation_id(text: &str) -> Result<String, Refusal> {
+    ec2_id(text, "eipalloc-", "describe-addresses")
+}
+
+/// A route table's id.
+pub(super) fn route_table(text: &str) -> Result<String, Refusal> {
+    ec2_id(text, "rtb-", "describe-route-tables")
+}
+
+/// Where a route leads from.
+pub(super) fn destination(text: &str) -> Result<Destination, Refusal> {
+    if text.starts_with("pl-") {
+        return ec2_id(text, "pl-", "describe-managed-prefix-lists").map(Destination::PrefixList);
+    }
+    if let Ok(address) = text.parse::<IpAddr>() {
+        let length = if address.is_ipv4() { 32 } else { 128 };
+        return refuse(
+            "a destination has a prefix length",
+            format!("for this one address write \"{text}/{length}\""),
+        );
+    }
+    let Ok(net) = text.parse::<IpNet>() else {
+        return refuse(
+            "an IPv4 or IPv6 network, or the id of a prefix list",
+            "write it like \"10.99.0.1/32\", \"2001:db8::/64\" or \"pl-0123456789abcdef0\"",
+        );
+    };
+    if net != net.trunc() {
+        return refuse(
+            "a destination has no bits set beyond its prefix length",
+            format!(
+                "write \"{}\" for the network, or \"{}/{}\" for the one address",
+                net.trunc(),
+                net.addr(),
+                net.max_prefix_len()
+            ),
+        );
+    }
+    if net.prefix_len() > 0 && never_routed().iter().any(|special| overlap(special, &net)) {
+        return refuse(
+            "no loopback, link-local or multicast destination: EC2 keeps its own services there (IMDS, DNS, time)",
+            "leave it out",
+        );
+    }
+    Ok(Destination::Cidr(net))
+}
+
+/// Whether one network contains the other.
+fn overlap(a: &IpNet, b: &IpNet) -> bool {
+    a.contains(b) || b.contains(a)
+}
+
+/// Networks that no route of a VPC may lead from, or that must never lead to a node: loopback, link-local
+/// with IMDS and the resolver, multicast; and EC2's services over IPv6 (fd00:ec2::/32).
+fn never_routed() -> [IpNet; 7] {
+    let v4 = |a, b, length| IpNet::new_assert(Ipv4Addr::new(a, b, 0, 0).into(), length);
+    let v6 = |a, b, length| IpNet::new_assert(Ipv6Addr::new(a, b, 0, 0, 0, 0, 0, 0).into(), length);
+    let loopback = IpNet::new_assert(Ipv6Addr::LOCALHOST.into(), 128);
+    [
+        v4(127, 0, 8),
+        v4(169, 254, 16),
+        v4(224, 0, 4),
+        v6(0xfe80, 0, 10),
+        v6(0xff00, 0, 8),
+        v6(0xfd00, 0xec2, 32),
+        loopback,
+    ]
+}
+
+/// A path that does not depend on the directory in which the agent was started.
+pub(super) fn path(text: &str) -> Result<PathBuf, Refusal> {
+    let hex_digits = text.bytes().filter(u8::is_ascii_hexdigit).count();
+    if hex_digits >= 64 && !text.starts_with('/') {
+        return refuse(
+            "a path; keys are never written in this file, which more people may read",
+            "write the key into a file with mode 0600 and name that file; change the key if others have seen it",
+        );
+    }
+    if !Path::new(text).is_absolute() {
+        return refuse("an absolute path", format!("write it from the root: \"/etc/standin/{text}\", say"));
+    }
+    Ok(PathBuf::from(text))
+}
+
+/// The path of a Unix socket.
+pub(super) fn socket(text: &str) -> Result<PathBuf, Refusal> {
+    // sockaddr_un has 108 bytes, the last of which is a zero (unix(7)).
+    const LONGEST: usize = 107;
+    if text.len() > LONGEST {
+        return refuse("the path of a Unix socket has at most 107 bytes", "choose a shorter path");
+    }
+    path(text)
+}
+
+/// An AWS region.
+pub(super) fn region(text: &str) -> Result<String, Refusal> {
+    let parts: Vec<&str> = text.split('-').collect();
+    let letters = |part: &&str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase());
+    let (last, first) = parts.split_last().unwrap_or((&"", &[]));
+    if first.len() >= 2 && first.iter().all(letters) && matches!(last.parse::<u8>(), Ok(1..=99)) {
+        return Ok(text.to_owned());
+    }
+    let zone = text.trim_end_matches(|c: char| c.is_ascii_lowercase());
+    let remedy = if zone != text && zone.ends_with(|c: char| c.is_ascii_digit()) {
+        format!("this is an availability zone; its region is \"{zone}\"")
+    } else {
+        "write it like \"ap-northeast-1\", or leave it out: then it comes from the environment or IMDS"
+            .to_owned()
+    };
+    refuse("the name of an AWS region", remedy)
+}
+
+/// Another endpoint for EC2.
+pub(super) fn endpoint(text: &str) -> Result<String, Refusal> {
+    let rule = "a URL: http:// or https://, a host, and perhaps a port";
+    let remedy = "write it like \"https://vpce-….ec2.ap-northeast-1.vpce.amazonaws.com\"";
+    let Ok(url) = text.parse::<hyper::Uri>() else { return refuse(rule, remedy) };
+    let Some(authority) = url.authority() else { return refuse(rule, remedy) };
+    if authority.as_str().contains('@') {
+        return refuse(
+            "a URL without credentials: this file may be read by more people",
+            "leave the part before '@' out; credentials come from a profile or the instance's role",
+        );
+    }
+    if !matches!(url.scheme_str(), Some("http" | "https")) || authority.host().is_empty() {
+        return refuse(rule, remedy);
+    }
+    Ok(text.to_owned())
+}
+
+/// The address in an endpoint's URL, if its host is one.
+pub(super) fn endpoint_address(url: &str) -> Option<IpAddr> {
+    let url = url.parse::<hyper::Uri>().ok()?;
+    url.host()?.trim_matches(['[', ']']).parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        assert_eq!(duration("250ms").unwrap(), Duration::from_millis(250));
+        assert_eq!(duration("1s 500ms").unwrap(), Duration::from_millis(1500));
+        for bad in ["", "2", "0s", "-1s", "2 fortnights", "1M", "25h", "99999999999999999999s"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+        assert!(duration("2").unwrap_err().remedy.contains("\"2s\""));
+    }
+
+    #[test]
+    fn destinations() {
+        for good in
+            ["10.99.0.1/32", "0.0.0.0/0", "::/0", "2001:db8::/64", "pl-0123456789abcdef0", "pl-01234567"]
+        {
+            assert_eq!(destination(good).unwrap().to_string(), good);
+        }
+        for bad in [
+            "10.99.0.1/24",
+            "10.99.0.1",
+            "pl-xyz",
+            "10.99.0.0/33",
+            "office",
+            "169.254.169.254/32",
+            "fe80::/64",
+            "128.0.0.0/1",
+        ] {
+            assert!(destination(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn regions() {
+        for good in ["ap-northeast-1", "us-gov-west-1", "eu-central-2"] {
+            assert!(region(good).is_ok(), "{good}");
+        }
+        for bad in ["tokyo", "ap-northeast-1a", "", "ap--1", "AP-northeast-1", "ap-1"] {
+            assert!(region(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn endpoints() {
+        for (good, address) in [
+            ("http://127.0.0.1:4566", Some("127.0.0.1")),
+            ("https://[fd00::5]:8443/", Some("fd00::5")),
+            ("https://ec2.ap-northeast-1.amazonaws.com", None),
+        ] {
+            assert_eq!(endpoint(good).unwrap(), good);
+            assert_eq!(endpoint_address(good).map(|it| it.to_string()).as_deref(), address);
+        }
+        for bad in ["127.0.0.1:4566", "ftp://host", "http://", "http://me:secret@host", "", "/path"] {
+            assert!(endpoint(bad).is_err(), "{bad}");
+        }
+    }
+}

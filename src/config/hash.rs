@@ -1,0 +1,78 @@
+//! What nodes compare in their heartbeats: a hash of what must be the same on all of them.
+
+use std::fmt::Write as _;
+
+use sha2::{Digest, Sha256};
+
+use super::{Config, Resource, WhenIsolated, WhenSilent};
+
+impl Config {
+    /// A hash over the effective values that must agree on all nodes: everything but key file, socket,
+    /// state directory and `[aws]`. It depends on neither the layout of the file nor the version of the
+    /// agent: a key that a later version adds joins the text below only while it is not at its default.
+    pub fn hash(&self) -> u64 {
+        let digest = Sha256::digest(self.agreed().as_bytes());
+        digest.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte))
+    }
+
+    /// One line per value. Names cannot contain spaces; what can is quoted.
+    fn agreed(&self) -> String {
+        let mut out = String::new();
+        // Writing to a String cannot fail.
+        let mut line = |text: String| {
+            let _ = writeln!(out, "{text}");
+        };
+        line(format!("cluster {}", self.cluster));
+        let beat = &self.heartbeat;
+        line(format!(
+            "heartbeat {} {} {} {} {}",
+            beat.port,
+            beat.interval.as_nanos(),
+            beat.warn_after.as_nanos(),
+            beat.dead_after.as_nanos(),
+            beat.first_dead_after.as_nanos()
+        ));
+        for node in &self.nodes {
+            line(format!("node {} {}", node.name, words(&node.links)));
+        }
+        for group in &self.groups {
+            let nodes: Vec<u8> = group.nodes.iter().map(|node| node.0).collect();
+            let silent = match group.when_silent {
+                WhenSilent::Take => "take",
+                WhenSilent::Hold => "hold",
+            };
+            let isolated = match group.when_isolated {
+                WhenIsolated::Keep => "keep",
+                WhenIsolated::Release => "release",
+            };
+            line(format!("group {} {} {} {silent} {isolated}", group.name, words(&nodes), group.anchor));
+            for resource in &group.resources {
+                line(resource_line(resource));
+            }
+            for hook in &group.hooks {
+                line(format!("hook {:?} {:?} {}", hook.on, hook.run, hook.timeout.as_nanos()));
+            }
+        }
+        out
+    }
+}
+
+fn resource_line(resource: &Resource) -> String {
+    match resource {
+        Resource::ElasticIp(it) => {
+            let to: Vec<String> = it.to.iter().map(|(node, to)| format!("{}={to}", node.0)).collect();
+            format!("elastic-ip {} {} {}", it.name, it.allocation_id, words(&to))
+        }
+        Resource::PrivateIp(it) => {
+            let rider = it.elastic_ip.as_deref().unwrap_or("-");
+            format!("private-ip {} {} {rider} {}", it.name, it.address, it.guest)
+        }
+        Resource::Route(it) => {
+            format!("route {} {} {} {}", it.name, words(&it.tables), words(&it.destinations), it.link)
+        }
+    }
+}
+
+fn words<T: ToString>(list: &[T]) -> String {
+    list.iter().map(T::to_string).collect::<Vec<_>>().join(",")
+}

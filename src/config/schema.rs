@@ -1,0 +1,217 @@
+//! Every key of the file: its table, its form, its default, its meaning. This is the only place of the
+//! defaults, and README's table is compared with it.
+
+use Absent::{Default, Means, Refused};
+use Form::{Duration, Integer, List, Map, Switch, Table, Tables, Text};
+
+/// One key.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// The table that it is in: "" for the top, "group.route" for `[[group.route]]`.
+    pub table: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// What kind of value it has.
+    pub form: Form,
+    /// What holds when it is not written.
+    pub absent: Absent,
+    /// What it means, for operators.
+    pub about: &'static str,
+}
+
+/// The kind of a value.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Form {
+    /// A text.
+    Text,
+    /// A text that is a duration ("250ms").
+    Duration,
+    /// A whole number.
+    Integer,
+    /// `true` or `false`.
+    Switch,
+    /// A list of texts.
+    List,
+    /// A table of texts with keys of the operator's choice.
+    Map,
+    /// A table, once.
+    Table,
+    /// A table, any number of times.
+    Tables,
+}
+
+/// What holds when a key is not written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Absent {
+    /// The file is refused.
+    Refused,
+    /// This value.
+    Default(&'static str),
+    /// What these words say.
+    Means(&'static str),
+}
+
+impl Key {
+    /// The key with its table, as the operator writes and reads it.
+    pub fn path(&self) -> String {
+        join(self.table, self.name)
+    }
+
+    /// Its default as README shows it.
+    pub fn default_text(&self) -> String {
+        match self.absent {
+            Refused => "required".to_owned(),
+            Means(words) => words.to_owned(),
+            Default(value) => match self.form {
+                Integer | Switch => format!("`{value}`"),
+                Text | Duration | List | Map | Table | Tables => {
+                    format!("`\"{value}\"`")
+                }
+            },
+        }
+    }
+}
+
+/// A key below a table.
+pub(super) fn join(table: &str, name: &str) -> String {
+    if table.is_empty() { name.to_owned() } else { format!("{table}.{name}") }
+}
+
+/// The key of this name in this table.
+pub(super) fn find(table: &str, name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.table == table && key.name == name)
+}
+
+const fn key(
+    table: &'static str,
+    name: &'static str,
+    form: Form,
+    absent: Absent,
+    about: &'static str,
+) -> Key {
+    Key { table, name, form, absent, about }
+}
+
+/// All keys, in the order in which `config show` and README have them.
+#[rustfmt::skip]
+pub const KEYS: &[Key] = &[
+    key("", "cluster", Text, Refused, "the cluster's name: in each datagram, and in EC2 tags"),
+    key("", "key-file", Text, Default("/etc/standin/cluster.key"), "the keys of the heartbeats (`standin keygen`), mode 0600"),
+    key("", "state-dir", Text, Default("/var/lib/standin"), "where the agent keeps its small durable state"),
+    key("", "socket", Text, Default("/run/standin/standin.sock"), "the Unix socket of `standin status`"),
+    key("", "heartbeat", Table, Means("all defaults"), "the timers, and the port"),
+    key("heartbeat", "port", Integer, Default("694"), "UDP port, the same on every node"),
+    key("heartbeat", "interval", Duration, Default("250ms"), "between two heartbeats (Heartbeat's keepalive)"),
+    key("heartbeat", "warn-after", Duration, Means("half of dead-after"), "silence after which a peer is late (warntime)"),
+    key("heartbeat", "dead-after", Duration, Default("2s"), "silence after which a peer is lost (deadtime)"),
+    key("heartbeat", "first-dead-after", Duration, Default("30s"), "the first dead-after after the agent's start (initdead)"),
+    key("", "node", Tables, Refused, "one per EC2 instance that runs the agent, 2 to 32"),
+    key("node", "name", Text, Refused, "its name"),
+    key("node", "links", List, Refused, "its addresses: one per link, in the same order on every node; EC2 is reached from the first"),
+    key("", "group", Tables, Refused, "what moves as a unit, 1 to 32"),
+    key("group", "name", Text, Refused, "its name"),
+    key("group", "nodes", List, Means("all nodes, in the order of the file"), "its nodes, in order of preference"),
+    key("group", "anchor", Text, Refused, "the resource whose holder owns the group: an Elastic IP, a private IP, or a route with one table and one destination"),
+    key("group", "when-silent", Text, Default("take"), "what a standby does when the active node is silent and nothing else is known: `take` or `hold`"),
+    key("group", "when-isolated", Text, Default("keep"), "what the active node does when it reaches neither EC2 nor a peer: `keep` or `release`"),
+    key("group", "fencing", Text, Default("none"), "only `none` in this version"),
+    key("group", "failback", Text, Default("never"), "only `never` in this version"),
+    key("group", "elastic-ip", Tables, Means("none"), "an Elastic IP that is re-associated"),
+    key("group.elastic-ip", "name", Text, Refused, "its name"),
+    key("group.elastic-ip", "allocation-id", Text, Refused, "`eipalloc-…`"),
+    key("group.elastic-ip", "to", Map, Refused, "per node of the group, the private address that it goes to: not the first link's, and not one that moves"),
+    key("group", "private-ip", Tables, Means("none"), "a secondary private IPv4 address that is reassigned; all nodes in its subnet"),
+    key("group.private-ip", "name", Text, Refused, "its name"),
+    key("group.private-ip", "address", Text, Refused, "the address that moves"),
+    key("group.private-ip", "elastic-ip", Text, Means("none"), "allocation id of the Elastic IP that rides on it"),
+    key("group.private-ip", "guest", Switch, Default("true"), "whether the agent also sets the address up on the node's own interface"),
+    key("group", "route", Tables, Means("none"), "routes that are pointed at the active node's interface"),
+    key("group.route", "name", Text, Refused, "its name"),
+    key("group.route", "tables", List, Refused, "route tables, `rtb-…`"),
+    key("group.route", "destinations", List, Refused, "IPv4 and IPv6 networks, prefix lists (`pl-…`)"),
+    key("group.route", "link", Integer, Default("0"), "the routes lead to the interface of this link, counted from 0"),
+    key("group", "hook", Tables, Means("none"), "a program that runs when this node's part in the group has changed"),
+    key("group.hook", "on", Text, Refused, "`promote`: this node is now active; `demote`: it is now standby"),
+    key("group.hook", "run", List, Refused, "program and arguments; no shell"),
+    key("group.hook", "timeout", Duration, Default("10s"), "it is killed after this"),
+    key("", "aws", Table, Means("as in the AWS tools"), "how EC2 is reached"),
+    key("aws", "region", Text, Means("`AWS_REGION`, the profile, or IMDS"), "region"),
+    key("aws", "profile", Text, Means("`AWS_PROFILE`, or the instance's role"), "profile of the shared AWS configuration files"),
+    key("aws", "endpoint-url", Text, Means("the region's own"), "another endpoint for EC2: a VPC endpoint, the sandbox"),
+    key("aws", "call-timeout", Duration, Default("3s"), "bound on each EC2 call, 100ms to 30s"),
+];
+
+/// Keys that operators will know from the plan or from elsewhere, and that this version does not have:
+/// table, name, what to do meanwhile.
+pub(super) const LATER: &[(&str, &str, &str)] = &[
+    ("", "arbiter", "leave it out: EC2 itself is the arbiter, by the group's anchor"),
+    ("group", "arbiter", "leave it out: EC2 itself is the arbiter, by the group's anchor"),
+    ("group", "service", "leave it out; [[group.hook]] runs a program of yours on promote and demote"),
+    ("group", "check", "leave it out: this version does not watch services"),
+    ("group", "migration-threshold", "leave it out: this version does not watch services"),
+    ("group", "failure-timeout", "leave it out: this version does not watch services"),
+];
+
+/// Words that other programs have for our keys: table, their word, ours.
+pub(super) const ELSEWHERE: &[(&str, &str, &str)] = &[
+    ("heartbeat", "keepalive", "interval"),
+    ("heartbeat", "warntime", "warn-after"),
+    ("heartbeat", "deadtime", "dead-after"),
+    ("heartbeat", "initdead", "first-dead-after"),
+    ("heartbeat", "udpport", "port"),
+    ("", "keepalive", "heartbeat.interval"),
+    ("", "warntime", "heartbeat.warn-after"),
+    ("", "deadtime", "heartbeat.dead-after"),
+    ("", "initdead", "heartbeat.first-dead-after"),
+    ("", "udpport", "heartbeat.port"),
+    ("", "auto_failback", "group.failback"),
+];
+
+/// The name that was probably meant: the nearest, if it is near.
+pub(super) fn nearest<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let typed = typed.to_lowercase().replace('_', "-");
+    // Not so far that nothing of the typed name is left.
+    let length = typed.chars().count();
+    let allowed = (length / 3).max(1).min(length.saturating_sub(1));
+    let near = names.into_iter().map(|name| (distance(&typed, name), name));
+    near.filter(|(distance, _)| *distance <= allowed).min_by_key(|(distance, _)| *distance).map(|(_, it)| it)
+}
+
+/// Levenshtein's distance.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let changed = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_near_are_found() {
+        let names = || KEYS.iter().filter(|key| key.table == "heartbeat").map(|key| key.name);
+        assert_eq!(nearest("dead_after", names()), Some("dead-after"));
+        assert_eq!(nearest("intervall", names()), Some("interval"));
+        assert_eq!(nearest("colour", names()), None);
+        assert_eq!(distance("kitten", "sitting"), 3);
+    }
+
+    #[test]
+    fn every_table_is_a_key_itself() {
+        for key in KEYS.iter().filter(|key| !key.table.is_empty()) {
+            let (table, name) = key.table.rsplit_once('.').unwrap_or(("", key.table));
+            let form = find(table, name).map(|it| it.form);
+            assert!(matches!(form, Some(Table | Tables)), "{}", key.path());
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The effective configuration as a file: every default filled in, so that it can be read, compared and
+//! used again.
+
+use std::fmt::{Display, Write as _};
+use std::time::Duration;
+
+use super::report::mask;
+use super::{Config, Group, HookEvent, Resource, WhenIsolated, WhenSilent};
+
+impl Config {
+    /// The effective values as TOML. Reading it again gives the same configuration, except where an
+    /// argument of a hook looks like a secret: that is shown as `<hidden>`.
+    pub fn show(&self) -> String {
+        let mut page = Page::default();
+        page.value("cluster", quoted(&self.cluster));
+        page.comment("The keys in it are never shown.");
+        page.value("key-file", quoted(&self.key_file.display().to_string()));
+        page.value("state-dir", quoted(&self.state_dir.display().to_string()));
+        page.value("socket", quoted(&self.socket.display().to_string()));
+        page.table("[heartbeat]");
+        page.value("port", self.heartbeat.port);
+        page.value("interval", duration(self.heartbeat.interval));
+        page.value("warn-after", duration(self.heartbeat.warn_after));
+        page.value("dead-after", duration(self.heartbeat.dead_after));
+        page.value("first-dead-after", duration(self.heartbeat.first_dead_after));
+        page.table("[aws]");
+        page.optional("region", self.aws.region.as_deref(), "AWS_REGION, the profile, or IMDS");
+        page.optional("profile", self.aws.profile.as_deref(), "AWS_PROFILE, or the instance's role");
+        page.optional("endpoint-url", self.aws.endpoint_url.as_deref(), "the region's own");
+        page.value("call-timeout", duration(self.aws.call_timeout));
+        for node in &self.nodes {
+            page.table("[[node]]");
+            page.value("name", quoted(&node.name));
+            page.value("links", list(&node.links));
+        }
+        for group in &self.groups {
+            self.show_group(group, &mut page);
+        }
+        page.text
+    }
+
+    fn show_group(&self, group: &Group, page: &mut Page) {
+        let name_of = |node: &crate::cluster::NodeId| {
+            self.nodes.get(usize::from(node.0)).map_or("", |node| node.name.as_str()).to_owned()
+        };
+        let nodes: Vec<String> = group.nodes.iter().map(name_of).collect();
+        let anchor = group.resources.get(group.anchor).map_or("", Resource::name);
+        page.table("[[group]]");
+        page.value("name", quoted(&group.name));
+        page.value("nodes", list(&nodes));
+        page.value("anchor", quoted(anchor));
+        let when_silent = match group.when_silent {
+            WhenSilent::Take => "take",
+            WhenSilent::Hold => "hold",
+        };
+        page.value("when-silent", quoted(when_silent));
+        let when_isolated = match group.when_isolated {
+            WhenIsolated::Keep => "keep",
+            WhenIsolated::Release => "release",
+        };
+        page.value("when-isolated", quoted(when_isolated));
+        page.value("fencing", quoted("none"));
+        page.value("failback", quoted("never"));
+        for resource in &group.resources {
+            match resource {
+                Resource::ElasticIp(it) => {
+                    page.table("[[group.elastic-ip]]");
+                    page.value("name", quoted(&it.name));
+                    page.value("allocation-id", quoted(&it.allocation_id));
+                    let to: Vec<String> =
+                        it.to.iter().map(|(node, to)| format!("{} = \"{to}\"", name_of(node))).collect();
+                    page.value("to", format!("{{ {} }}", to.join(", ")));
+                }
+                Resource::PrivateIp(it) => {
+                    page.table("[[group.private-ip]]");
+                    page.value("name", quoted(&it.name));
+                    page.value("address", quoted(&it.address.to_string()));
+                    page.optional("elastic-ip", it.elastic_ip.as_deref(), "none");
+                    page.value("guest", it.guest);
+                }
+                Resource::Route(it) => {
+                    page.table("[[group.route]]");
+                    page.value("name", quoted(&it.name));
+                    page.value("tables", list(&it.tables));
+                    page.value("destinations", list(&it.destinations));
+                    page.value("link", it.link);
+                }
+            }
+        }
+        for hook in &group.hooks {
+            page.table("[[group.hook]]");
+            let on = match hook.on {
+                HookEvent::Promote => "promote",
+                HookEvent::Demote => "demote",
+            };
+            page.value("on", quoted(on));
+            page.value("run", list(&hook.run.iter().map(|word| mask(word)).collect::<Vec<_>>()));
+            page.value("timeout", duration(hook.timeout));
+        }
+    }
+}
+
+/// The text as it grows. Writing to a String cannot fail.
+#[derive(Default)]
+struct Page {
+    text: String,
+}
+
+impl Page {
+    fn table(&mut self, header: &str) {
+        let _ = writeln!(self.text, "\n{header}");
+    }
+
+    fn value(&mut self, key: &str, value: impl Display) {
+        let _ = writeln!(self.text, "{key} = {value}");
+    }
+
+    fn comment(&mut self, words: &str) {
+        let _ = writeln!(self.text, "# {words}");
+    }
+
+    /// A value that may be absent; then a comment says where it comes from.
+    fn optional(&mut self, key: &str, value: Option<&str>, absent: &str) {
+        match value {
+            Some(value) => self.value(key, quoted(value)),
+            None => self.comment(&format!("{key}: {absent}")),
+        }
+    }
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
+
+fn duration(duration: Duration) -> String {
+    quoted(&humantime::format_duration(duration).to_string())
+}
+
+fn list<T: ToString>(items: &[T]) -> String {
+    let items: Vec<String> = items.iter().map(|item| quoted(&item.to_string())).collect();
+    format!("[{}]", items.join(", "))
+}

@@ -1,0 +1,214 @@
+//! The configuration file: good files are understood and shown unchanged; of bad files, each is one mistake,
+//! and the message is compared as a whole. `UPDATE_EXPECTED=1` writes the messages anew, for review.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use standin::cluster::NodeId;
+use standin::config::{Config, Resource, WhenIsolated, WhenSilent, check_key_file};
+
+fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config").join(folder);
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|it| it == extension));
+    files.sort();
+    files
+}
+
+fn file_name(path: &Path) -> &str {
+    path.file_name().unwrap().to_str().unwrap()
+}
+
+/// Compares with the `.expected` file beside `path`, or writes it. Answers what differs.
+fn compare(path: &Path, message: &str) -> Option<String> {
+    let beside = path.with_extension("expected");
+    let message = format!("{message}\n");
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        fs::write(&beside, message).unwrap();
+        return None;
+    }
+    let expected = fs::read_to_string(&beside).unwrap_or_default();
+    (message != expected)
+        .then(|| format!("{}\n--- expected\n{expected}--- but it is\n{message}", file_name(path)))
+}
+
+/// The message for a bad file. Its first line may say what is to be tried with a file that is good in
+/// itself: `# seen: ADDRESSES` or `# node: NAME`.
+fn message_of(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    let config = match Config::parse(&text, file_name(path)) {
+        Ok(config) => config,
+        Err(error) => return error.to_string(),
+    };
+    let first = text.lines().next().unwrap_or_default();
+    let seen = first.strip_prefix("# seen: ").unwrap_or_default();
+    let seen: Vec<_> = seen.split_whitespace().map(|address| address.parse().unwrap()).collect();
+    let name = first.strip_prefix("# node: ");
+    assert!(name.is_some() || !seen.is_empty(), "{} was accepted", path.display());
+    config.own_node(name, &seen).unwrap_err().to_string()
+}
+
+#[test]
+fn each_bad_file_has_its_message() {
+    let files = files("bad", "toml");
+    assert!(files.len() >= 30, "only {} bad files", files.len());
+    let differences: Vec<String> = files.iter().filter_map(|path| compare(path, &message_of(path))).collect();
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+#[test]
+fn each_bad_key_file_has_its_message() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut differences = Vec::new();
+    for path in files("bad-keys", "key") {
+        let copy = folder.path().join(file_name(&path));
+        fs::copy(&path, &copy).unwrap();
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o600)).unwrap();
+        let message = check_key_file(&copy).unwrap_err().to_string();
+        let message = message.replace(&format!("{}/", folder.path().display()), "");
+        let digits = "0123456789abcdef0123456789";
+        assert!(!message.contains(digits), "{} shows a key: {message}", path.display());
+        differences.extend(compare(&path, &message));
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+#[test]
+fn a_key_file_is_for_its_owner_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cluster.key");
+    let missing = check_key_file(&path).unwrap_err().to_string();
+    assert!(missing.contains("No such file") && missing.contains("standin keygen --out"), "{missing}");
+    fs::write(&path, format!("5 {}\n", "0123456789abcdef".repeat(4))).unwrap();
+    for mode in [0o640, 0o604, 0o660, 0o644] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let message = check_key_file(&path).unwrap_err().to_string();
+        assert!(message.contains(&format!("its mode is {mode:04o}")), "{message}");
+        assert!(message.contains("chmod 0600"), "{message}");
+    }
+    for mode in [0o600, 0o400] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        assert_eq!(check_key_file(&path).unwrap().signing, 5);
+    }
+    assert!(check_key_file(folder.path()).unwrap_err().to_string().contains("regular file"));
+}
+
+#[test]
+fn good_files_are_understood_and_shown_as_what_they_are() {
+    let files = files("good", "toml");
+    assert!(files.len() >= 5);
+    for path in files {
+        let config = Config::load(&path).unwrap_or_else(|error| panic!("{error}"));
+        let shown = config.show();
+        let again = Config::parse(&shown, "shown").unwrap_or_else(|error| panic!("{error}\n{shown}"));
+        assert_eq!(again, config, "{shown}");
+        assert_eq!(again.hash(), config.hash());
+        assert_eq!(again.show(), shown);
+    }
+}
+
+fn good(name: &str) -> Config {
+    Config::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/good").join(name)).unwrap()
+}
+
+#[test]
+fn defaults_are_those_of_the_design() {
+    let config = good("pair-in-one-subnet.toml");
+    let beat = &config.heartbeat;
+    assert_eq!(beat.port, 694);
+    assert_eq!(beat.interval, Duration::from_millis(250));
+    assert_eq!(beat.warn_after, Duration::from_secs(1));
+    assert_eq!(beat.dead_after, Duration::from_secs(2));
+    assert_eq!(beat.first_dead_after, Duration::from_secs(30));
+    assert_eq!(config.aws.call_timeout, Duration::from_secs(3));
+    let group = &config.groups[0];
+    assert_eq!(group.nodes, [NodeId(0), NodeId(1)]);
+    assert_eq!((group.when_silent, group.when_isolated), (WhenSilent::Take, WhenIsolated::Keep));
+    let Resource::PrivateIp(address) = &group.resources[group.anchor] else { panic!("{group:?}") };
+    assert!(address.guest);
+}
+
+#[test]
+fn what_is_written_is_what_holds() {
+    let config = good("everything.toml");
+    let group = &config.groups[0];
+    assert_eq!(group.nodes, [NodeId(1), NodeId(0)]);
+    assert_eq!((group.when_silent, group.when_isolated), (WhenSilent::Hold, WhenIsolated::Release));
+    let names: Vec<_> = group.resources.iter().map(Resource::name).collect();
+    assert_eq!(names, ["office", "service-address", "trunk"], "the order of the file");
+    assert_eq!(group.anchor, 1);
+    let Resource::Route(route) = &group.resources[0] else { panic!("{group:?}") };
+    assert_eq!((route.tables.len(), route.destinations.len(), route.link), (2, 3, 1));
+    assert_eq!(group.hooks[0].timeout, Duration::from_secs(30));
+    assert_eq!(group.hooks[1].timeout, Duration::from_secs(10));
+    assert_eq!(config.heartbeat.warn_after, Duration::from_millis(200));
+}
+
+#[test]
+fn a_node_finds_itself_by_any_of_its_links() {
+    let config = good("everything.toml");
+    let seen = |addresses: &[&str]| addresses.iter().map(|it| it.parse().unwrap()).collect::<Vec<_>>();
+    assert_eq!(config.own_node(None, &seen(&["127.0.0.1", "fd12:3456::b"])), Ok(NodeId(1)));
+    assert_eq!(config.own_node(None, &seen(&["10.0.1.12", "fd12:3456::c"])), Ok(NodeId(2)));
+    assert_eq!(config.own_node(Some("ivr-a"), &[]), Ok(NodeId(0)));
+}
+
+#[test]
+fn the_hash_is_over_what_must_agree() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/good/everything.toml");
+    let text = fs::read_to_string(path).unwrap();
+    let hash = |from: &str, to: &str| {
+        assert!(from.is_empty() || text.contains(from), "{from}");
+        Config::parse(&text.replacen(from, to, 1), "test").unwrap_or_else(|error| panic!("{error}")).hash()
+    };
+    let as_it_is = hash("", "");
+    // A fixed value: other versions, and other builds, must come to the same.
+    assert_eq!(as_it_is, 2928278888545894239);
+    for (from, to) in [
+        ("/etc/standin/ivr.key", "/etc/standin/other.key"),
+        ("/run/standin/ivr.sock", "/run/standin/other.sock"),
+        ("/var/lib/standin-ivr", "/srv/standin"),
+        ("profile = \"standin\"", "profile = \"other\""),
+        ("fencing = \"none\"\n", ""),
+        ("# Every key", "# All keys"),
+        ("300ms", "0.3s"),
+    ] {
+        assert_eq!(hash(from, to), as_it_is, "{from} -> {to}");
+    }
+    for (from, to) in [
+        ("ivr-tokyo", "ivr-osaka"),
+        ("port = 1694", "port = 1695"),
+        ("300ms", "301ms"),
+        ("\"10.0.1.12\"", "\"10.0.1.13\""),
+        ("nodes = [\"ivr-b\", \"ivr-a\"]", "nodes = [\"ivr-a\", \"ivr-b\"]"),
+        ("anchor = \"service-address\"", "anchor = \"trunk\""),
+        ("when-silent = \"hold\"\n", ""),
+        ("guest = false", "guest = true"),
+        ("ivr-b = \"10.0.1.21\"", "ivr-b = \"10.0.1.22\""),
+        ("link = 1", "link = 0"),
+        ("10.99.0.1/32", "10.99.0.2/32"),
+        ("/usr/local/bin/on-demote", "/bin/true"),
+    ] {
+        assert_ne!(hash(from, to), as_it_is, "{from} -> {to}");
+    }
+}
+
+#[test]
+fn no_text_makes_it_panic() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/good/everything.toml");
+    let text = fs::read_to_string(path).unwrap();
+    // Every prefix, and every text with one character replaced: thousands of broken files.
+    for (at, c) in text.char_indices() {
+        let _ = Config::parse(&text[..at], "prefix");
+        for other in ["", "\""] {
+            let broken = format!("{}{other}{}", &text[..at], &text[at + c.len_utf8()..]);
+            if let Err(error) = Config::parse(&broken, "broken") {
+                assert!(!error.to_string().is_empty());
+            }
+        }
+    }
+}
