@@ -1,17 +1,24 @@
 //! EC2 in our own words: the calls that standin makes, what they answer, and how they fail.
 //!
-//! [`Cloud`] is what everything above speaks; `ec2.rs` (feature `ec2`) speaks to AWS, or to the sandbox,
+//! [`Cloud`] is what everything above speaks; `ec2/` (feature `ec2`) speaks to AWS, or to the sandbox,
 //! which answers in the same protocol.
 
+#[cfg(feature = "ec2")]
+pub mod ec2;
 pub mod error;
+pub mod identity;
+#[cfg(feature = "ec2")]
+pub mod imds;
 
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
 pub use error::{CloudError, ErrorKind};
+pub use identity::{Identity, OwnInterface};
 
 /// The answer to one call.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, CloudError>> + Send + 'a>>;
@@ -130,7 +137,8 @@ pub struct Interface {
     pub vpc: String,
     /// Its MAC address, lower case with colons.
     pub mac: String,
-    /// The instance that it is attached to (status `attached` or `attaching`).
+    /// The instance that it is attached to (status `attached` or `attaching`); for one that a service of
+    /// AWS has attached (a NAT gateway's, a load balancer's), its InstanceOwnerId ("amazon-elb").
     pub instance: Option<String>,
     /// Whether SourceDestCheck is on.
     pub source_dest_check: bool,
@@ -203,4 +211,12 @@ pub enum InstanceState {
     Stopped,
     /// It is gone.
     Terminated,
+}
+
+/// A pause of any length up to `most`: "full jitter", so that two nodes that were throttled together do not
+/// come back together.
+pub(crate) fn jitter(most: Duration) -> Duration {
+    // Without randomness the whole pause is right too.
+    let share = getrandom::u32().unwrap_or(u32::MAX);
+    most.mul_f64(f64::from(share) / f64::from(u32::MAX))
 }
