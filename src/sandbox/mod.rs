@@ -1,1 +1,3 @@
-//! (to be written)
+//! An EC2 that you can break.
+
+pub mod model;

@@ -1,0 +1,139 @@
+//! Instances: StartInstances, StopInstances, TerminateInstances, and what then happens by itself.
+
+use std::time::Duration;
+
+use super::Vpc;
+use super::error::ApiError;
+use super::request::Instances;
+use super::response::{Response, StateChange};
+use super::state::{Attachment, InstanceState};
+
+impl Vpc {
+    pub(super) fn start_instances(&mut self, ids: &[String]) -> Result<Response, ApiError> {
+        let after = self.settings.start_time;
+        self.change_states(ids, |state| match state {
+            InstanceState::Stopped => Ok(Some((InstanceState::Pending, after, InstanceState::Running))),
+            InstanceState::Pending | InstanceState::Running => Ok(None),
+            InstanceState::ShuttingDown | InstanceState::Terminated | InstanceState::Stopping => {
+                Err("started")
+            }
+        })
+    }
+
+    pub(super) fn stop_instances(&mut self, it: &Instances) -> Result<Response, ApiError> {
+        for id in &it.ids {
+            // User Guide, "Enable stop protection".
+            if self.state.instance(id)?.stop_protection {
+                return Err(protected(id, "disableApiStop"));
+            }
+        }
+        // StopInstances: Force tries a graceful shutdown first, SkipOsShutdown does not.
+        let after = if it.skip_os_shutdown { self.settings.hard_stop_time } else { self.settings.stop_time };
+        self.change_states(&it.ids, |state| match state {
+            // Pending too: the error-codes page names no state in which a start cannot be undone.
+            InstanceState::Running | InstanceState::Pending => {
+                Ok(Some((InstanceState::Stopping, after, InstanceState::Stopped)))
+            }
+            // A second, harder stop shortens the first.
+            InstanceState::Stopping if it.force || it.skip_os_shutdown => {
+                Ok(Some((InstanceState::Stopping, after, InstanceState::Stopped)))
+            }
+            InstanceState::Stopping | InstanceState::Stopped => Ok(None),
+            InstanceState::ShuttingDown | InstanceState::Terminated => Err("stopped"),
+        })
+    }
+
+    pub(super) fn terminate_instances(&mut self, it: &Instances) -> Result<Response, ApiError> {
+        for id in &it.ids {
+            // User Guide, "Change instance termination protection".
+            if self.state.instance(id)?.termination_protection {
+                return Err(protected(id, "disableApiTermination"));
+            }
+        }
+        let after = if it.skip_os_shutdown { self.settings.hard_stop_time } else { self.settings.stop_time };
+        // TerminateInstances: idempotent, whatever the state.
+        self.change_states(&it.ids, |state| match state {
+            InstanceState::ShuttingDown | InstanceState::Terminated => Ok(None),
+            InstanceState::Pending
+            | InstanceState::Running
+            | InstanceState::Stopping
+            | InstanceState::Stopped => {
+                Ok(Some((InstanceState::ShuttingDown, after, InstanceState::Terminated)))
+            }
+        })
+    }
+
+    /// Carries out what has become due. At least one instance changes if one was due.
+    pub(super) fn step_instances(&mut self) {
+        let now = self.now;
+        let mut terminated = Vec::new();
+        for it in self.state_mut().instances.values_mut() {
+            if let Some((_, next)) = it.next.take_if(|(at, _)| *at <= now) {
+                it.state = next;
+                if next == InstanceState::Terminated {
+                    terminated.push(it.id.clone());
+                }
+            }
+        }
+        for id in terminated {
+            self.detach_all(&id);
+        }
+    }
+
+    /// User Guide, "Terminate an instance": interfaces with DeleteOnTermination go, others become
+    /// available. An Elastic IP of an interface that goes stays allocated.
+    fn detach_all(&mut self, instance: &str) {
+        let interfaces: Vec<_> =
+            self.state.interfaces_of(instance).into_iter().map(|it| it.id.clone()).collect();
+        for id in interfaces {
+            let interface = self.state_mut().interfaces.get_mut(&id);
+            let attachment = interface.and_then(|it| it.attachment.take());
+            if attachment
+                .as_ref()
+                .is_some_and(|Attachment { delete_on_termination, .. }| *delete_on_termination)
+            {
+                let on_it = self
+                    .state
+                    .elastic_ips
+                    .values()
+                    .filter(|it| it.association.as_ref().is_some_and(|at| at.interface == id));
+                for allocation in on_it.map(|it| it.id.clone()).collect::<Vec<_>>() {
+                    self.disassociate(&allocation);
+                }
+                self.state_mut().interfaces.remove(&id);
+            }
+        }
+    }
+
+    /// Changes the states of all these instances, or of none. `rule` says: the state at once, how long it
+    /// lasts and what follows; nothing; or what the instance cannot be in its state.
+    fn change_states(
+        &mut self,
+        ids: &[String],
+        rule: impl Fn(InstanceState) -> Result<Option<(InstanceState, Duration, InstanceState)>, &'static str>,
+    ) -> Result<Response, ApiError> {
+        let now = self.now;
+        let mut changes = Vec::new();
+        for id in ids {
+            self.state.instance(id)?;
+            let Some(it) = self.state_mut().instances.get_mut(id) else { continue };
+            let previous = it.state;
+            let planned = rule(previous).map_err(|what| {
+                let message = format!("The instance '{id}' is not in a state from which it can be {what}.");
+                ApiError::new("IncorrectInstanceState", message)
+            })?;
+            if let Some((current, lasts, next)) = planned {
+                it.state = current;
+                let sooner = it.next.filter(|(at, to)| *to == next && *at < now + lasts);
+                it.next = Some(sooner.unwrap_or((now + lasts, next)));
+            }
+            changes.push(StateChange { instance: id.clone(), previous, current: it.state });
+        }
+        Ok(Response::InstanceStates(changes))
+    }
+}
+
+fn protected(id: &str, attribute: &str) -> ApiError {
+    let message = format!("The instance '{id}' may not be changed. Modify its '{attribute}' attribute.");
+    ApiError::new("OperationNotPermitted", message)
+}

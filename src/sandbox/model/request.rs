@@ -1,0 +1,383 @@
+//! The calls, typed. Names and meanings are those of the EC2 API Reference, version 2016-11-15.
+
+use std::net::Ipv4Addr;
+
+use super::error::ApiError;
+use super::state::Destination;
+
+/// One call.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Request {
+    /// DescribeAddresses.
+    DescribeAddresses(Describe),
+    /// DescribeNetworkInterfaces.
+    DescribeNetworkInterfaces(Describe),
+    /// DescribeRouteTables.
+    DescribeRouteTables(Describe),
+    /// DescribeInstances.
+    DescribeInstances(Describe),
+    /// DescribeInstanceStatus; IncludeAllInstances beside it.
+    DescribeInstanceStatus(Describe, bool),
+    /// DescribeSubnets.
+    DescribeSubnets(Describe),
+    /// DescribeVpcs.
+    DescribeVpcs(Describe),
+    /// AssociateAddress.
+    AssociateAddress(AssociateAddress),
+    /// DisassociateAddress.
+    DisassociateAddress {
+        /// AssociationId.
+        association: Option<String>,
+        /// PublicIp.
+        public_ip: Option<Ipv4Addr>,
+        /// DryRun.
+        dry_run: bool,
+    },
+    /// AssignPrivateIpAddresses.
+    AssignPrivateIpAddresses {
+        /// NetworkInterfaceId.
+        interface: String,
+        /// PrivateIpAddress.N.
+        addresses: Vec<Ipv4Addr>,
+        /// SecondaryPrivateIpAddressCount.
+        count: Option<u32>,
+        /// AllowReassignment (default false).
+        reassign: bool,
+    },
+    /// UnassignPrivateIpAddresses.
+    UnassignPrivateIpAddresses {
+        /// NetworkInterfaceId.
+        interface: String,
+        /// PrivateIpAddress.N.
+        addresses: Vec<Ipv4Addr>,
+    },
+    /// CreateRoute.
+    CreateRoute(RouteChange),
+    /// ReplaceRoute.
+    ReplaceRoute(RouteChange),
+    /// DeleteRoute.
+    DeleteRoute {
+        /// RouteTableId.
+        table: String,
+        /// One of the three destinations.
+        destination: Destination,
+        /// DryRun.
+        dry_run: bool,
+    },
+    /// StartInstances.
+    StartInstances(Instances),
+    /// StopInstances.
+    StopInstances(Instances),
+    /// TerminateInstances.
+    TerminateInstances(Instances),
+    /// CreateTags.
+    CreateTags {
+        /// ResourceId.N.
+        resources: Vec<String>,
+        /// Tag.N.
+        tags: Vec<(String, String)>,
+        /// DryRun.
+        dry_run: bool,
+    },
+    /// DeleteTags.
+    DeleteTags {
+        /// ResourceId.N.
+        resources: Vec<String>,
+        /// Tag.N; without a value the tag goes whatever its value. None at all: all tags go.
+        tags: Vec<(String, Option<String>)>,
+        /// DryRun.
+        dry_run: bool,
+    },
+    /// ModifyNetworkInterfaceAttribute, of SourceDestCheck only.
+    SetSourceDestCheck {
+        /// NetworkInterfaceId.
+        interface: String,
+        /// SourceDestCheck.Value.
+        check: bool,
+        /// DryRun.
+        dry_run: bool,
+    },
+}
+
+/// What a Describe asks for.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Describe {
+    /// Ids (AllocationId.N, NetworkInterfaceId.N, …): one that does not exist is an error.
+    pub ids: Vec<String>,
+    /// PublicIp.N of DescribeAddresses.
+    pub public_ips: Vec<Ipv4Addr>,
+    /// Filter.N: all of them have to match.
+    pub filters: Vec<Filter>,
+    /// MaxResults. Everything is answered in one page all the same; see the README of the sandbox.
+    pub max_results: Option<u32>,
+    /// DryRun.
+    pub dry_run: bool,
+}
+
+/// A filter: it matches if any of its values does.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Filter {
+    /// Its name.
+    pub name: String,
+    /// Its values; `*` and `?` are wildcards, a backslash takes their meaning away.
+    pub values: Vec<String>,
+}
+
+impl Describe {
+    /// These ids.
+    pub fn ids<S: Into<String>>(ids: impl IntoIterator<Item = S>) -> Self {
+        Self { ids: ids.into_iter().map(Into::into).collect(), ..Self::default() }
+    }
+
+    /// One filter.
+    pub fn filter<S: Into<String>>(name: &str, values: impl IntoIterator<Item = S>) -> Self {
+        Self::default().and(name, values)
+    }
+
+    /// And another filter.
+    #[must_use]
+    pub fn and<S: Into<String>>(mut self, name: &str, values: impl IntoIterator<Item = S>) -> Self {
+        let values = values.into_iter().map(Into::into).collect();
+        self.filters.push(Filter { name: name.to_owned(), values });
+        self
+    }
+}
+
+/// AssociateAddress.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct AssociateAddress {
+    /// AllocationId.
+    pub allocation: Option<String>,
+    /// PublicIp.
+    pub public_ip: Option<Ipv4Addr>,
+    /// NetworkInterfaceId.
+    pub interface: Option<String>,
+    /// InstanceId.
+    pub instance: Option<String>,
+    /// PrivateIpAddress; absent: the primary one.
+    pub private_ip: Option<Ipv4Addr>,
+    /// AllowReassociation; absent: true.
+    pub reassociate: Option<bool>,
+    /// DryRun.
+    pub dry_run: bool,
+}
+
+/// CreateRoute or ReplaceRoute.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RouteChange {
+    /// RouteTableId.
+    pub table: String,
+    /// One of the three destinations.
+    pub destination: Destination,
+    /// One of the targets.
+    pub target: RouteTarget,
+    /// DryRun.
+    pub dry_run: bool,
+}
+
+/// The target of a route, as a call names it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RouteTarget {
+    /// NetworkInterfaceId.
+    Interface(String),
+    /// InstanceId: it must have exactly one interface.
+    Instance(String),
+    /// GatewayId.
+    Gateway(String),
+    /// LocalTarget (ReplaceRoute only).
+    Local,
+}
+
+/// StartInstances, StopInstances or TerminateInstances.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Instances {
+    /// InstanceId.N.
+    pub ids: Vec<String>,
+    /// Force.
+    pub force: bool,
+    /// SkipOsShutdown.
+    pub skip_os_shutdown: bool,
+    /// DryRun.
+    pub dry_run: bool,
+}
+
+impl Request {
+    /// EC2's name of the call.
+    pub fn action(&self) -> &'static str {
+        match self {
+            Self::DescribeAddresses(_) => "DescribeAddresses",
+            Self::DescribeNetworkInterfaces(_) => "DescribeNetworkInterfaces",
+            Self::DescribeRouteTables(_) => "DescribeRouteTables",
+            Self::DescribeInstances(_) => "DescribeInstances",
+            Self::DescribeInstanceStatus(..) => "DescribeInstanceStatus",
+            Self::DescribeSubnets(_) => "DescribeSubnets",
+            Self::DescribeVpcs(_) => "DescribeVpcs",
+            Self::AssociateAddress(_) => "AssociateAddress",
+            Self::DisassociateAddress { .. } => "DisassociateAddress",
+            Self::AssignPrivateIpAddresses { .. } => "AssignPrivateIpAddresses",
+            Self::UnassignPrivateIpAddresses { .. } => "UnassignPrivateIpAddresses",
+            Self::CreateRoute(_) => "CreateRoute",
+            Self::ReplaceRoute(_) => "ReplaceRoute",
+            Self::DeleteRoute { .. } => "DeleteRoute",
+            Self::StartInstances(_) => "StartInstances",
+            Self::StopInstances(_) => "StopInstances",
+            Self::TerminateInstances(_) => "TerminateInstances",
+            Self::CreateTags { .. } => "CreateTags",
+            Self::DeleteTags { .. } => "DeleteTags",
+            Self::SetSourceDestCheck { .. } => "ModifyNetworkInterfaceAttribute",
+        }
+    }
+
+    /// What a Describe asks for; `None` for a call that changes something.
+    pub fn describe(&self) -> Option<&Describe> {
+        match self {
+            Self::DescribeAddresses(it)
+            | Self::DescribeNetworkInterfaces(it)
+            | Self::DescribeRouteTables(it)
+            | Self::DescribeInstances(it)
+            | Self::DescribeInstanceStatus(it, _)
+            | Self::DescribeSubnets(it)
+            | Self::DescribeVpcs(it) => Some(it),
+            Self::AssociateAddress(_)
+            | Self::DisassociateAddress { .. }
+            | Self::AssignPrivateIpAddresses { .. }
+            | Self::UnassignPrivateIpAddresses { .. }
+            | Self::CreateRoute(_)
+            | Self::ReplaceRoute(_)
+            | Self::DeleteRoute { .. }
+            | Self::StartInstances(_)
+            | Self::StopInstances(_)
+            | Self::TerminateInstances(_)
+            | Self::CreateTags { .. }
+            | Self::DeleteTags { .. }
+            | Self::SetSourceDestCheck { .. } => None,
+        }
+    }
+
+    /// DryRun. AssignPrivateIpAddresses and UnassignPrivateIpAddresses have no such parameter.
+    pub fn dry_run(&self) -> bool {
+        match self {
+            Self::AssociateAddress(it) => it.dry_run,
+            Self::CreateRoute(it) | Self::ReplaceRoute(it) => it.dry_run,
+            Self::StartInstances(it) | Self::StopInstances(it) | Self::TerminateInstances(it) => it.dry_run,
+            Self::DisassociateAddress { dry_run, .. }
+            | Self::DeleteRoute { dry_run, .. }
+            | Self::CreateTags { dry_run, .. }
+            | Self::DeleteTags { dry_run, .. }
+            | Self::SetSourceDestCheck { dry_run, .. } => *dry_run,
+            Self::AssignPrivateIpAddresses { .. } | Self::UnassignPrivateIpAddresses { .. } => false,
+            Self::DescribeAddresses(it)
+            | Self::DescribeNetworkInterfaces(it)
+            | Self::DescribeRouteTables(it)
+            | Self::DescribeInstances(it)
+            | Self::DescribeInstanceStatus(it, _)
+            | Self::DescribeSubnets(it)
+            | Self::DescribeVpcs(it) => it.dry_run,
+        }
+    }
+}
+
+/// What can be said against a call without looking at the VPC. EC2 says it before it looks at DryRun.
+pub(super) fn validate(request: &Request) -> Result<(), ApiError> {
+    let some = |list: &[String], name| if list.is_empty() { Err(ApiError::missing(name)) } else { Ok(()) };
+    match request {
+        Request::AssociateAddress(it) => {
+            if it.allocation.is_none() && it.public_ip.is_none() {
+                return Err(ApiError::missing("allocationId"));
+            }
+            if it.allocation.is_some() && it.public_ip.is_some() {
+                return Err(ApiError::combination(
+                    "You may specify public IP or allocation id, but not both",
+                ));
+            }
+            if it.interface.is_some() && it.instance.is_some() {
+                return Err(ApiError::combination(
+                    "You may specify network interface or instance, but not both",
+                ));
+            }
+            if it.interface.is_none() && it.instance.is_none() {
+                return Err(ApiError::missing("networkInterfaceId"));
+            }
+            Ok(())
+        }
+        Request::DisassociateAddress { association, public_ip, .. } => {
+            match (association.is_some(), public_ip.is_some()) {
+                (false, false) => Err(ApiError::missing("associationId")),
+                (true, true) => Err(ApiError::combination("You may specify public IP or association id")),
+                (true, false) | (false, true) => Ok(()),
+            }
+        }
+        Request::AssignPrivateIpAddresses { addresses, count, .. } => {
+            // "You can't specify this parameter when also specifying private IP addresses."
+            match (addresses.is_empty(), count) {
+                (true, None) => Err(ApiError::missing("privateIpAddressSet")),
+                (false, Some(_)) => Err(ApiError::combination(
+                    "Secondary private IP addresses and their count may not be specified together",
+                )),
+                (true, Some(0)) => Err(ApiError::value("The count must be at least 1")),
+                (true, Some(_)) | (false, None) => unique(addresses),
+            }
+        }
+        Request::UnassignPrivateIpAddresses { addresses, .. } => {
+            if addresses.is_empty() {
+                return Err(ApiError::missing("privateIpAddressSet"));
+            }
+            unique(addresses)
+        }
+        Request::CreateRoute(it) if it.target == RouteTarget::Local => {
+            Err(ApiError::new("UnknownParameter", "The parameter LocalTarget is not recognized"))
+        }
+        Request::StartInstances(it) | Request::StopInstances(it) | Request::TerminateInstances(it) => {
+            some(&it.ids, "InstanceId")
+        }
+        Request::CreateTags { resources, tags, .. } => {
+            some(resources, "ResourceId")?;
+            if tags.is_empty() { Err(ApiError::missing("Tag")) } else { Ok(()) }
+        }
+        Request::DeleteTags { resources, .. } => some(resources, "ResourceId"),
+        Request::CreateRoute(_)
+        | Request::ReplaceRoute(_)
+        | Request::DeleteRoute { .. }
+        | Request::SetSourceDestCheck { .. } => Ok(()),
+        Request::DescribeAddresses(_)
+        | Request::DescribeNetworkInterfaces(_)
+        | Request::DescribeRouteTables(_)
+        | Request::DescribeInstances(_)
+        | Request::DescribeInstanceStatus(..)
+        | Request::DescribeSubnets(_)
+        | Request::DescribeVpcs(_) => validate_describe(request),
+    }
+}
+
+/// MaxResults has bounds (each page: 5 to 1000; route tables to 100), and excludes ids with
+/// DescribeNetworkInterfaces, DescribeInstances and DescribeInstanceStatus.
+fn validate_describe(request: &Request) -> Result<(), ApiError> {
+    let Some((describe, max)) = request.describe().and_then(|it| Some((it, it.max_results?))) else {
+        return Ok(());
+    };
+    let upper = if request.action() == "DescribeRouteTables" { 100 } else { 1000 };
+    if !(5..=upper).contains(&max) {
+        return Err(ApiError::value(format!(
+            "Value ( {max} ) for parameter maxResults is invalid. Expecting a value between 5 and {upper}."
+        )));
+    }
+    let excludes = matches!(
+        request.action(),
+        "DescribeNetworkInterfaces" | "DescribeInstances" | "DescribeInstanceStatus"
+    );
+    if excludes && !describe.ids.is_empty() {
+        return Err(ApiError::combination(
+            "The parameter maxResults cannot be used with ids in the same request",
+        ));
+    }
+    Ok(())
+}
+
+fn unique(addresses: &[Ipv4Addr]) -> Result<(), ApiError> {
+    let mut sorted = addresses.to_vec();
+    sorted.sort_unstable();
+    match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(ApiError::value(format!("{} is in the request twice", pair[0]))),
+        None => Ok(()),
+    }
+}
