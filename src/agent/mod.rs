@@ -25,4 +25,5 @@ pub mod store;
 pub mod systemd;
 mod timeline;
 
-pub use self::start::{Agent, Ended, Parts, StartError, WhoAmI};
+pub use self::effects::WhoAmI;
+pub use self::start::{Agent, Ended, Parts, StartError};
