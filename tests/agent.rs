@@ -66,7 +66,7 @@ impl Pair {
             port = {port}
             interval = "50ms"
             dead-after = "300ms"
-            first-dead-after = "2s"
+            first-dead-after = "10s"
             [aws]
             call-timeout = "1s"
             [[node]]
