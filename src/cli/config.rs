@@ -13,8 +13,8 @@ use crate::config::{Config, ConfigError, Keys, Resource, check_key_file};
 pub(super) const DEFAULT_FILE: &str = "/etc/standin/standin.toml";
 
 const CHECK_HELP: &str = "\
-Every problem is shown at once, with its place, the rule, and the remedy. Nothing is changed, and EC2 is
-not asked. The exit code is 3 when there are problems.
+Every problem is shown at once, with its place, the rule, and the remedy. Nothing is changed,
+and EC2 is not asked. The exit code is 3 when there are problems.
 
 Examples:
   standin config check
@@ -97,7 +97,7 @@ type Checked = Result<(Config, Option<Keys>), ConfigError>;
 
 fn print_text(checked: Checked, out: Out<'_>) -> anyhow::Result<Exit> {
     let (config, keys) = checked?;
-    let names = |names: Vec<&str>| names.join(", ");
+    let nodes: Vec<&str> = config.nodes.iter().map(|node| node.name.as_str()).collect();
     let groups = config.groups.iter().map(|group| {
         let anchor = group.resources.get(group.anchor).map_or("", Resource::name);
         format!("{} (anchor {anchor}, resources {})", group.name, group.resources.len())
@@ -106,7 +106,7 @@ fn print_text(checked: Checked, out: Out<'_>) -> anyhow::Result<Exit> {
         out,
         "OK: cluster {}; nodes {}; groups {}; {}; hash {:016x}",
         config.cluster,
-        names(config.nodes.iter().map(|node| node.name.as_str()).collect()),
+        nodes.join(", "),
         groups.collect::<Vec<_>>().join(", "),
         keys.as_ref().map_or("keys not checked".to_owned(), keys_in_words),
         config.hash()

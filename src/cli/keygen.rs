@@ -11,8 +11,8 @@ use super::{Exit, Failure, Out};
 use crate::config::keys::{KEY_BYTES, key_line};
 
 const HELP: &str = "\
-Every node has the same key file. Its first key signs, all of them are accepted, so a key is changed
-without a gap, one node after the other, and the agent is restarted after each edit:
+Every node has the same key file. Its first key signs, all of them are accepted. So a key is
+changed without a gap, one node after the other; the agent is restarted after each edit:
   1. on every node, add the new key (another id) as the LAST line;
   2. then, on every node, move it to the FIRST line;
   3. then, on every node, remove the old line.

@@ -6,6 +6,7 @@ mod config;
 pub mod exit;
 mod keygen;
 mod output;
+pub mod sandbox;
 
 use std::fmt;
 use std::io::Write;
@@ -35,6 +36,8 @@ enum Command {
     Config(config::Args),
     /// Make a key for the heartbeats
     Keygen(keygen::Args),
+    /// Serve an EC2 that you can break, on loopback
+    Sandbox(sandbox::SandboxArgs),
     /// Print completions for a shell
     Completions(completions::Args),
 }
@@ -59,6 +62,7 @@ fn run(root: Root, out: Out<'_>) -> anyhow::Result<Exit> {
     match root.command {
         Command::Config(args) => config::run(args, out),
         Command::Keygen(args) => keygen::run(&args, out),
+        Command::Sandbox(args) => sandbox::run(&args, out).map(|()| Exit::Ok),
         Command::Completions(args) => completions::run(&args, &mut Root::command(), out),
     }
 }
@@ -121,6 +125,19 @@ mod tests {
             commands.extend(children.into_iter().map(|it| (it.clone(), format!("{path} {}", it.get_name()))));
         }
         assert!(examples >= 4);
+    }
+
+    #[test]
+    fn no_help_is_wrapped_in_the_middle_of_a_thought() {
+        // Where the width of the terminal is not known, clap wraps at 100.
+        let mut commands = vec![Root::command()];
+        while let Some(command) = commands.pop() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in help.lines() {
+                assert!(line.chars().count() <= 100, "{}: {line}", command.get_name());
+            }
+            commands.extend(command.get_subcommands().cloned());
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::event::Running;
 use super::heartbeat::{Echo, GroupReport, Heartbeat, Reply, Role};
-use super::link::{Link, LinkState};
+use super::link::Link;
 use super::node::{GroupId, LinkId, NodeId, NodeSet, Session};
 use super::random::Random;
 use super::settings::{ASK_EVERY, FRESH, Settings};

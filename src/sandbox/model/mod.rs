@@ -40,6 +40,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use changes::{Change, Subject};
+pub(crate) use describe::{route_state, status_of};
 pub use error::ApiError;
 pub use fault::{Fault, FaultKind, FaultSpec, Faults, Service, Verdict};
 pub use random::Random;
@@ -130,6 +131,26 @@ impl Vpc {
             return describe::describe(self.state_at(at), request);
         }
         self.change(caller, request.action(), |vpc| vpc.carry_out(request))
+    }
+
+    /// Carries out an order of whoever runs the sandbox: a changing call without token bucket, protection
+    /// or DryRun.
+    ///
+    /// # Errors
+    /// As [`Self::call`], where the order makes no sense.
+    pub fn order(&mut self, by: &str, request: &Request, now: Duration) -> Result<Response, ApiError> {
+        self.advance(now);
+        request::validate(request)?;
+        self.change(by, request.action(), |vpc| {
+            if let Request::StopInstances(it) | Request::TerminateInstances(it) = request {
+                for id in &it.ids {
+                    if let Some(instance) = vpc.state_mut().instances.get_mut(id) {
+                        (instance.stop_protection, instance.termination_protection) = (false, false);
+                    }
+                }
+            }
+            vpc.carry_out(request)
+        })
     }
 
     /// Lets what happens by itself happen, up to `now`.

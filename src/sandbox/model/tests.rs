@@ -46,10 +46,9 @@ impl Pair {
             ..AssociateAddress::default()
         };
         change(&mut it);
-        match self.vpc.call("t", &Request::AssociateAddress(it), T0)? {
-            Response::Associated { association } => Ok(association),
-            other => panic!("{other:?}"),
-        }
+        let answer = self.vpc.call("t", &Request::AssociateAddress(it), T0)?;
+        let Response::Associated { association } = answer else { panic!("{answer:?}") };
+        Ok(association)
     }
 
     fn assign(&mut self, interface: &str, address: &str, reassign: bool) -> Result<Response, ApiError> {
@@ -121,7 +120,8 @@ fn associating_twice_is_idempotent_and_false_makes_it_a_compare_and_set() {
 #[test]
 fn associate_refuses_what_is_not_there() {
     let mut pair = Pair::new();
-    let cases: [(&str, fn(&mut AssociateAddress)); 8] = [
+    type Change = fn(&mut AssociateAddress);
+    let cases: [(&str, Change); 8] = [
         ("InvalidAllocationID.NotFound", |it| it.allocation = Some("eipalloc-0bad".to_owned())),
         ("InvalidNetworkInterfaceID.NotFound", |it| it.interface = Some("eni-00000000000000000".to_owned())),
         ("InvalidNetworkInterfaceId.Malformed", |it| it.interface = Some("nonsense".to_owned())),
