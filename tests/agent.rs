@@ -2,6 +2,7 @@
 //! model in memory. No SDK, no root.
 
 #![allow(clippy::disallowed_methods, reason = "tests measure")]
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
 
 #[path = "agent/cloud.rs"]
 mod cloud;
@@ -14,12 +15,12 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use cloud::{Line, World};
-use standin::agent::{Agent, Ended, Parts, StartError};
+use standin::agent::{Agent, Ended, Parts, Reach, StartError};
 use standin::cloud::Cloud;
 use standin::config::{Config, Keys};
 use standin::control::client;
 use standin::control::protocol::{Group, Node, Request, Response, Status};
-use standin::sandbox::model::{Request as Ec2, Spec, StateChange};
+use standin::sandbox::model::{Request as Ec2, Spec};
 
 const DEAD_AFTER: Duration = Duration::from_millis(300);
 
@@ -50,13 +51,13 @@ impl Pair {
         Self { world: World::new(&spec), folder: tempfile::tempdir().unwrap(), port, key: [7; 32] }
     }
 
-    fn config(&self, node: &str) -> Config {
+    fn text(&self, node: &str) -> String {
         let state = self.world.with(|vpc| vpc.state().clone());
         let eip = |name: &str| state.elastic_ips.values().find(|it| it.name == name).unwrap().id.clone();
         let tables: Vec<String> = state.route_tables.keys().map(|id| format!("{id:?}")).collect();
         let hooks = self.folder.path().join("hooks").display().to_string();
         let own = self.folder.path().join(node).display().to_string();
-        let text = format!(
+        format!(
             r#"
             cluster = "test"
             key-file = "/nonexistent"
@@ -105,8 +106,11 @@ impl Pair {
             service = eip("service"),
             trunk = eip("trunk"),
             tables = tables.join(", "),
-        );
-        Config::parse(&text, "test").unwrap_or_else(|error| panic!("{error}"))
+        )
+    }
+
+    fn config(&self, node: &str) -> Config {
+        Config::parse(&self.text(node), "test").unwrap_or_else(|error| panic!("{error}"))
     }
 
     fn start(&self, node: &'static str) -> Node_ {
@@ -123,12 +127,15 @@ impl Pair {
             config,
             me,
             keys: Keys { signing: 1, keys: BTreeMap::from([(1, self.key)]) },
-            cloud: Arc::clone(line) as Arc<dyn Cloud>,
-            who_am_i: Arc::new(move || {
-                let identity = world.identity(node);
-                Box::pin(async move { Ok(identity) })
-            }),
-            way_changed: Box::new(|| {}),
+            reach: Reach {
+                cloud: Arc::clone(line) as Arc<dyn Cloud>,
+                who_am_i: Arc::new(move || {
+                    let identity = world.identity(node);
+                    Box::pin(async move { Ok(identity) })
+                }),
+                way_changed: Box::new(|| {}),
+                background: Box::pin(async {}),
+            },
         })
     }
 
@@ -145,10 +152,9 @@ impl Pair {
 
 impl Node_ {
     fn status(&self) -> Status {
-        match client::ask(&self.socket, Request::Status).unwrap() {
-            Response::Status(status) => *status,
-            other => panic!("{other:?}"),
-        }
+        let answer = client::ask(&self.socket, Request::Status).unwrap();
+        let Response::Status(status) = answer else { panic!("{answer:?}") };
+        *status
     }
 
     fn group(&self) -> Group {
@@ -215,7 +221,10 @@ fn the_standby_takes_everything_when_the_active_dies() {
     });
     let status = b.status();
     let group = &status.groups[0];
-    assert_eq!((group.role.as_str(), group.row, group.active.as_slice()), ("active", 16, &["ivr-b".into()][..]));
+    assert_eq!(
+        (group.role.as_str(), group.row, group.active.as_slice()),
+        ("active", 16, &["ivr-b".into()][..])
+    );
     assert_eq!(b.node("ivr-a").state, "lost");
     assert!(!status.well && status.problems.iter().any(|it| it.contains("ivr-a is lost")), "{status:?}");
     let takeover = &status.takeovers[0];
@@ -236,8 +245,7 @@ fn a_clean_stop_hands_everything_over() {
     assert_eq!(b.group().row, 11, "by the offer");
     until("ivr-a's demote hook ran", 5, || pair.hooks().contains(&"ivr-a demote ivr".to_owned()));
     assert_eq!(b.node("ivr-a").state, "left");
-    let changes: Vec<String> =
-        pair.world.with(|vpc| vpc.changes(0).map(|it| format!("{it:?}")).collect());
+    let changes: Vec<String> = pair.world.with(|vpc| vpc.changes(0).map(|it| format!("{it:?}")).collect());
     assert!(changes.iter().all(|it| !it.contains("holder: None")), "{changes:?}");
     eprintln!("everything moved within {took:?} of the stop");
 }
@@ -307,7 +315,7 @@ fn what_somebody_takes_away_is_repaired_and_the_anchor_decides() {
 }
 
 #[test]
-fn a_stopped_instance_is_proof_and_a_denied_call_is_named() {
+fn a_denied_call_is_named_and_repeated() {
     let pair = Pair::new();
     let (mut a, b) = settled(&pair);
     *b.line.denied.lock().unwrap() = Some("AssignPrivateIpAddresses");
@@ -318,7 +326,6 @@ fn a_stopped_instance_is_proof_and_a_denied_call_is_named() {
     assert!(!b.status().well);
     *b.line.denied.lock().unwrap() = None;
     until("ivr-b has all once it may", 30, || pair.all_with("ivr-b"));
-    let _unused: Option<StateChange> = None;
 }
 
 #[test]
@@ -345,7 +352,8 @@ fn garbage_and_wrong_keys_do_no_harm() {
     let mut sent = 0;
     while Instant::now() < until_then {
         for to in ["127.0.0.11", "127.0.1.11", "127.0.0.12", "127.0.1.12"] {
-            let noise: Vec<u8> = (0..200u8).map(|byte| byte.wrapping_mul(31).wrapping_add(sent as u8)).collect();
+            let noise: Vec<u8> =
+                (0..200u8).map(|byte| byte.wrapping_mul(31).wrapping_add(sent as u8)).collect();
             stranger.send_to(&noise, (to, pair.port)).unwrap();
         }
         sent += 4;
@@ -353,7 +361,11 @@ fn garbage_and_wrong_keys_do_no_harm() {
     }
     assert_eq!((a.group().role.as_str(), b.group().role.as_str()), ("active", "standby"));
     let status = b.status();
-    assert!(status.agent.foreign_datagrams >= u64::from(sent / 2 - 100u32), "{}", status.agent.foreign_datagrams);
+    assert!(
+        status.agent.foreign_datagrams >= u64::from(sent / 2 - 100u32),
+        "{}",
+        status.agent.foreign_datagrams
+    );
     for link in &b.node("ivr-a").links {
         assert_eq!((link.state.as_str(), link.lost), ("up", 0));
     }
@@ -384,4 +396,55 @@ fn a_second_agent_and_a_taken_port_are_refused_with_the_remedy() {
     assert!(error.contains("another program has the port") && error.contains("127.0.0.12"), "{error}");
     assert!(!Path::new(&pair.config("ivr-b").socket).exists(), "nothing of it runs");
     drop(a);
+}
+
+fn standin(arguments: &[&str]) -> (i32, String, String) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_standin")).args(arguments).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn status_is_for_people_and_for_scripts() {
+    let pair = Pair::new();
+    let (a, b) = settled(&pair);
+    let socket = a.socket.display().to_string();
+    until("every resource is read", 20, || a.group().resources.iter().all(|it| it.holder.is_some()));
+    until("all is well", 20, || a.status().well && b.status().well);
+    let (code, text, errors) = standin(&["status", "--socket", &socket]);
+    assert_eq!((code, errors.as_str()), (0, ""), "{text}");
+    assert!(text.contains("All is well.") && text.contains("ivr-a (this node)"), "{text}");
+    assert!(text.contains("takeover     would work: ivr-b could take it"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    let (code, json, _) = standin(&["status", "--json", "--socket", &socket]);
+    let status: Status = serde_json::from_str(&json).unwrap();
+    assert_eq!((code, status.version, status.node.as_str()), (0, 1, "ivr-a"));
+    drop(b);
+    until("the loss shows", 5, || !a.status().well);
+    assert_eq!(standin(&["status", "--socket", &socket]).0, 5);
+    drop(a);
+    let (code, text, errors) = standin(&["status", "--socket", &socket]);
+    assert_eq!((code, text.as_str()), (4, ""));
+    assert!(errors.contains("no agent answers at"), "{errors}");
+}
+
+#[test]
+fn run_says_what_is_wrong_and_does_not_half_start() {
+    let (code, out, errors) = standin(&["run", "--config", "/nonexistent"]);
+    assert_eq!((code, out.as_str()), (3, ""));
+    assert!(errors.contains("/nonexistent") && errors.contains("help:"), "{errors}");
+    if cfg!(not(feature = "ec2")) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let pair = Pair::new();
+        assert_eq!(standin(&["keygen", "--out", &path("key")]).0, 0);
+        let text = pair.text("ivr-a").replace("/nonexistent", &path("key"));
+        std::fs::write(path("standin.toml"), text).unwrap();
+        let (code, _, errors) = standin(&["run", "--config", &path("standin.toml"), "--node", "ivr-a"]);
+        assert_eq!(code, 1);
+        assert!(errors.contains("built without EC2"), "{errors}");
+        let (code, _, errors) = standin(&["run", "--config", &path("standin.toml"), "--node", "ivr-c"]);
+        assert_eq!(code, 3);
+        assert!(errors.contains("ivr-a, ivr-b"), "{errors}");
+    }
 }

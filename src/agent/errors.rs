@@ -39,7 +39,14 @@ impl Errors {
         let logged_at = known.filter(|_| !news).map_or(now, |it| it.logged_at);
         last.insert(
             call,
-            LastError { text: text.to_owned(), at: now, count, over: false, class: class.to_owned(), logged_at },
+            LastError {
+                text: text.to_owned(),
+                at: now,
+                count,
+                over: false,
+                class: class.to_owned(),
+                logged_at,
+            },
         );
         drop(last);
         if news {
@@ -77,7 +84,10 @@ mod tests {
         errors.worked("CreateTags");
         errors.worked("never failed");
         let all = errors.all();
-        assert_eq!(all.iter().map(|(call, _)| *call).collect::<Vec<_>>(), ["DescribeAddresses", "CreateTags"]);
+        assert_eq!(
+            all.iter().map(|(call, _)| *call).collect::<Vec<_>>(),
+            ["DescribeAddresses", "CreateTags"]
+        );
         let (_, tags) = &all[1];
         assert_eq!((tags.text.as_str(), tags.count, tags.over), ("second", 2, true));
         assert!(tags.logged_at < tags.at, "the repetition was not logged");

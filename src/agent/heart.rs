@@ -12,7 +12,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 use super::clock;
-use super::links::{Links, Traffic};
+use super::links::Links;
 use super::names::Names;
 use super::poller::{Poller, Waker};
 use super::recorder::Recorder;
@@ -40,7 +40,6 @@ pub(super) struct Look {
     pub(super) now: Time,
     pub(super) snapshot: Snapshot,
     pub(super) sources: Sources,
-    pub(super) traffic: Vec<Traffic>,
 }
 
 /// What the heart tells the effects. The channel has no bound, so that the heart never waits; the core
@@ -159,8 +158,7 @@ impl Heart {
         let mut datagram = Vec::with_capacity(wire::MAX_DATAGRAM);
         let mut more = false;
         loop {
-            let wait =
-                if more { Duration::ZERO } else { self.cluster.next_deadline().since(clock::now()) };
+            let wait = if more { Duration::ZERO } else { self.cluster.next_deadline().since(clock::now()) };
             if self.poller.wait(&self.links, Some(wait)).is_err() {
                 // The kernel is out of memory. Time goes on, and so must the heart.
                 std::thread::sleep(Duration::from_millis(1));
@@ -185,18 +183,16 @@ impl Heart {
     fn hear(&mut self, hearing: &mut Hearing, now: Time) {
         let Hearing { sources, identities, heard } = hearing;
         let (roster, keys) = (self.names.roster(), &self.keys);
-        self.links.recv_batch(DATAGRAMS, |received| {
-            match wire::decode(received.bytes, &roster, keys) {
-                Ok(beat) => {
-                    sources.note(received.from.ip(), Ok(()), now);
-                    heard.push_back(Event::HeartbeatReceived(Box::new(beat)));
-                }
-                Err(error) => {
-                    let authenticated = error.is_authenticated();
-                    let whose = sources.note(received.from.ip(), Err(error), now);
-                    if let Some((peer, link)) = whose.filter(|_| !authenticated) {
-                        heard.push_back(Event::DatagramRefused { peer, link });
-                    }
+        self.links.recv_batch(DATAGRAMS, |received| match wire::decode(received.bytes, &roster, keys) {
+            Ok(beat) => {
+                sources.note(received.from.ip(), Ok(()), now);
+                heard.push_back(Event::HeartbeatReceived(Box::new(beat)));
+            }
+            Err(error) => {
+                let authenticated = error.is_authenticated();
+                let whose = sources.note(received.from.ip(), Err(error), now);
+                if let Some((peer, link)) = whose.filter(|_| !authenticated) {
+                    heard.push_back(Event::DatagramRefused { peer, link });
                 }
             }
         });
@@ -225,16 +221,14 @@ impl Heart {
     }
 
     /// Passes an identity on, once the core believes who said it: a replay is not to change the roster.
-    fn learn(
-        &self,
-        known: &mut Vec<Identity>,
-        identity: Identity,
-        now: Time,
-    ) {
+    fn learn(&self, known: &mut Vec<Identity>, identity: Identity, now: Time) {
         let (node, instance, interfaces) = identity;
-        let believed = self.cluster.snapshot(now).peers.iter().any(|peer| {
-            peer.node == node && peer.instance.is_some() && peer.instance == instance
-        });
+        let believed = self
+            .cluster
+            .snapshot(now)
+            .peers
+            .iter()
+            .any(|peer| peer.node == node && peer.instance.is_some() && peer.instance == instance);
         if !believed {
             return;
         }
@@ -249,13 +243,8 @@ impl Heart {
             match self.messages.try_recv() {
                 Ok(Message::Event(event)) => self.tell(event, now),
                 Ok(Message::Look(answer)) => {
-                    let links = (0..).map_while(|link| self.links.traffic(LinkId(link)));
-                    let look = Look {
-                        now,
-                        snapshot: self.cluster.snapshot(now),
-                        sources: sources.clone(),
-                        traffic: links.collect(),
-                    };
+                    let snapshot = self.cluster.snapshot(now);
+                    let look = Look { now, snapshot, sources: sources.clone() };
                     // Whoever asked has gone away.
                     let _unheard = answer.send(look);
                 }

@@ -124,12 +124,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(
-        &self,
-        _: &FmtContext<'_, S, N>,
-        mut to: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut to: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let mut fields = Fields(Map::new());
         event.record(&mut fields);
         let line = self.line(clock::wall_text(), *event.metadata().level(), fields.0);
@@ -214,7 +209,10 @@ mod tests {
             "2026-01-02T03:04:05.678Z INFO  ivr-a ivr role-changed: this node is active term=3"
         );
         let json: Value = serde_json::from_str(&line(Format::Json)).unwrap();
-        assert_eq!((&json["level"], &json["node"], &json["row"]), (&"info".into(), &"ivr-a".into(), &16.into()));
+        assert_eq!(
+            (&json["level"], &json["node"], &json["row"]),
+            (&"info".into(), &"ivr-a".into(), &16.into())
+        );
     }
 
     #[test]

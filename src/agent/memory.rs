@@ -6,7 +6,8 @@ use crate::cluster::{GroupId, Maintenance, Memory, Time};
 
 /// What is remembered of each group, in the order of the configuration.
 pub(super) fn load(state: &State, names: &Names, boot: &str) -> Vec<Memory> {
-    let of = |name: &String| state.groups.get(name).map(|it| memory(it, state.boot == boot)).unwrap_or_default();
+    let of =
+        |name: &String| state.groups.get(name).map(|it| memory(it, state.boot == boot)).unwrap_or_default();
     names.groups.iter().map(of).collect()
 }
 

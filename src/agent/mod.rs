@@ -5,6 +5,7 @@
 //! - the **effects** ([`effects`]), a tokio runtime with two workers: EC2, netlink, hooks, disk, log, the
 //!   operator's socket. They may be as slow as they like.
 
+mod aws;
 pub mod clock;
 mod effects;
 mod errors;
@@ -14,6 +15,7 @@ pub mod log;
 mod memory;
 mod names;
 mod notices;
+mod own_addresses;
 pub mod poller;
 mod recorder;
 mod shell;
@@ -25,5 +27,7 @@ pub mod store;
 pub mod systemd;
 mod timeline;
 
+pub use self::aws::aws;
 pub use self::effects::WhoAmI;
-pub use self::start::{Agent, Ended, Parts, StartError};
+pub use self::own_addresses::own_addresses;
+pub use self::start::{Agent, Ended, Parts, Reach, StartError};

@@ -142,7 +142,8 @@ fn name(folder: &Path, place: usize) -> PathBuf {
 }
 
 fn create(folder: &Path, place: usize) -> io::Result<BufWriter<File>> {
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(name(folder, place))?;
+    let file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(name(folder, place))?;
     Ok(BufWriter::new(file))
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -22,12 +23,10 @@ use super::recorder::Recorder;
 use super::shell::Shell;
 use super::shutdown::Signals;
 use super::status::{self, Recording};
-use super::store::Store;
+use super::store::{State, Store};
 use super::{clock, memory};
 use crate::cloud::Cloud;
-use crate::cluster::{
-    Cluster, Event, GroupSettings, LinkId, Memory, NodeId, Settings, Shutdown, Wish,
-};
+use crate::cluster::{Cluster, Event, GroupSettings, LinkId, Memory, NodeId, Settings, Shutdown, Wish};
 use crate::config::{Config, Keys, WhenIsolated, WhenSilent};
 use crate::control::protocol::{Request, Response, VERSION};
 use crate::control::server::{ListenError, Listener};
@@ -49,11 +48,19 @@ pub struct Parts {
     /// The keys.
     pub keys: Keys,
     /// EC2, or what stands for it.
+    pub reach: Reach,
+}
+
+/// How an agent reaches EC2.
+pub struct Reach {
+    /// The calls.
     pub cloud: Arc<dyn Cloud>,
     /// What this node is in EC2; asked again and again until it is known.
     pub who_am_i: WhoAmI,
     /// Called when the way to EC2 may have changed under open connections.
     pub way_changed: Box<dyn Fn() + Send + Sync>,
+    /// Runs beside the agent: keeps connections warm.
+    pub background: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 /// A running agent.
@@ -92,6 +99,8 @@ pub enum StartError {
         /// The longest heartbeat, in bytes.
         length: usize,
     },
+    /// This binary was built without EC2.
+    NoEc2,
     /// The system has no thread, no file descriptor, no random number.
     System(io::Error),
 }
@@ -102,7 +111,7 @@ impl Agent {
     /// # Errors
     /// See [`StartError`].
     pub fn start(parts: Parts) -> Result<Self, StartError> {
-        let Parts { config, me, keys, cloud, who_am_i, way_changed } = parts;
+        let Parts { config, me, keys, reach } = parts;
         let keys = Keyring::new(keys.signing, &keys.keys).map_err(StartError::Keys)?;
         let names = Arc::new(Names::of(&config));
         let length = wire::longest(&names.roster(), INTERFACES);
@@ -113,62 +122,45 @@ impl Agent {
         let own = config.nodes.get(usize::from(me.0)).map(|node| node.links.clone()).unwrap_or_default();
         let links = Links::bind(&own, config.heartbeat.port).map_err(StartError::Link)?;
         let poller = Poller::new().map_err(StartError::System)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("effects")
-            .enable_all()
-            .build()
-            .map_err(StartError::System)?;
-
-        let store = Store::new(&config.state_dir);
-        let (mut state, troubles) = store.load();
-        for trouble in troubles {
-            tracing::warn!(id = "state", "{trouble}");
-        }
-        let boot = memory::boot();
-        let remembered = memory::load(&state, &names, &boot);
-        state.boot = boot;
+        let runtime = runtime().map_err(StartError::System)?;
+        let (store, state, remembered) = remembered(&config, &names);
         let (recorder, recording) = recorder(&config);
 
         let (messages, inbox) = mpsc::channel();
         let to_heart = ToHeart::new(messages, poller.waker());
         let (words, from_heart) = tokio::sync::mpsc::unbounded_channel();
         let pulse = Arc::new(Pulse::default());
-        let seed = getrandom::u64().map_err(|error| StartError::System(io::Error::other(error.to_string())))?;
+        let seed =
+            getrandom::u64().map_err(|error| StartError::System(io::Error::other(error.to_string())))?;
         let cluster = Cluster::new(settings(&config, me, remembered, seed), clock::now());
-        let shell = Arc::new(Shell::new(
-            config,
-            me,
-            cluster.session(),
-            Arc::clone(&names),
-            cloud,
-            to_heart.clone(),
-            way_changed,
-        ));
+        let session = cluster.session();
         let heart = Heart {
             cluster,
             links,
             poller,
-            addresses: addresses(&shell.config, me),
-            names,
+            addresses: addresses(&config, me),
+            names: Arc::clone(&names),
             keys,
             messages: inbox,
             effects: words,
             recorder,
             pulse: Arc::clone(&pulse),
         };
-        let heart = thread::Builder::new()
-            .name("heart".into())
-            .spawn(move || heart.run())
-            .map_err(StartError::System)?;
+        let beating = thread::Builder::new().name("heart".into()).spawn(move || heart.run());
+        let heart = beating.map_err(StartError::System)?;
 
-        let _inside = runtime.enter();
+        let Reach { cloud, who_am_i, way_changed, background } = reach;
+        let shell = Shell::new(config, me, session, names, cloud, to_heart.clone(), way_changed);
+        let (shell, recording) = (Arc::new(shell), Arc::new(recording));
+        let inside = runtime.enter();
+        tokio::spawn(background);
         effects::start(&shell, who_am_i);
         tokio::spawn(effects::keep_systemd_posted(Arc::clone(&shell), Arc::clone(&pulse)));
         let effects = tokio::spawn(effects::carry_out(Arc::clone(&shell), from_heart, store, state));
-        let recording = Arc::new(recording);
-        tokio::spawn(listener.serve(move |request| answer(Arc::clone(&shell), Arc::clone(&recording), request)));
-        drop(_inside);
+        tokio::spawn(
+            listener.serve(move |request| answer(Arc::clone(&shell), Arc::clone(&recording), request)),
+        );
+        drop(inside);
         Ok(Self { runtime, heart, effects, to_heart, pulse, at_once: Arc::default() })
     }
 
@@ -199,7 +191,8 @@ impl Agent {
         let well = self.heart.join().is_ok();
         let at_once = self.at_once.load(Ordering::Relaxed);
         if !at_once {
-            let _in_time = self.runtime.block_on(async { tokio::time::timeout(LAST_WRITES, self.effects).await });
+            let _in_time =
+                self.runtime.block_on(async { tokio::time::timeout(LAST_WRITES, self.effects).await });
         }
         self.runtime.shutdown_timeout(LAST_TASKS);
         match (well, at_once) {
@@ -216,6 +209,23 @@ impl Agent {
         self.runtime.shutdown_background();
         let _ended = self.heart.join();
     }
+}
+
+fn runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("effects").enable_all().build()
+}
+
+/// The durable state, and what the core is to know of it. Trouble with it stops nobody.
+fn remembered(config: &Config, names: &Names) -> (Store, State, Vec<Memory>) {
+    let store = Store::new(&config.state_dir);
+    let (mut state, troubles) = store.load();
+    for trouble in troubles {
+        tracing::warn!(id = "state", "{trouble}");
+    }
+    let boot = memory::boot();
+    let remembered = memory::load(&state, names, &boot);
+    state.boot = boot;
+    (store, state, remembered)
 }
 
 fn recorder(config: &Config) -> (Recorder, Recording) {
@@ -275,7 +285,8 @@ async fn answer(shell: Arc<Shell>, recording: Arc<Recording>, request: Request) 
     let unknown = |what: &str, name: &str, known: &[String]| {
         refused(format!("there is no {what} {name:?}; there are: {}", known.join(", ")))
     };
-    let wish = |group: &str, wish: &dyn Fn(crate::cluster::GroupId) -> Wish| match shell.names.group_id(group) {
+    let wish = |group: &str, wish: &dyn Fn(crate::cluster::GroupId) -> Wish| match shell.names.group_id(group)
+    {
         Some(id) => {
             shell.heart.event(Event::Asked(wish(id)));
             Response::Accepted
@@ -311,6 +322,12 @@ impl fmt::Debug for Parts {
     }
 }
 
+impl fmt::Debug for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reach").finish_non_exhaustive()
+    }
+}
+
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -323,7 +340,12 @@ impl fmt::Display for StartError {
                  of nodes and groups, or divide the groups over two clusters",
                 wire::MAX_DATAGRAM
             ),
-            Self::System(error) => write!(f, "the system refuses a thread, a file or a random number: {error}"),
+            Self::NoEc2 => f.write_str(
+                "this standin was built without EC2: build it with the feature `ec2`, which is on by default",
+            ),
+            Self::System(error) => {
+                write!(f, "the system refuses a thread, a file or a random number: {error}")
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use super::clock;
 use super::heart::Look;
 use super::shell::{Seen, Shell};
 use crate::cluster::snapshot::{GroupView, LinkView, PeerView};
-use crate::cluster::{Desired, LinkState, NodeId, Owner, PeerState, Role, Time};
+use crate::cluster::{Desired, LinkState, NodeId, Owner, PeerState, Role, Row, Time};
 use crate::config;
 use crate::control::protocol::{
     Agent, Anchor, CallError, Group, Hook, Link, Node, Resource, Status, Takeable, VERSION,
@@ -88,7 +88,7 @@ fn group(shell: &Shell, view: &GroupView, now: Time) -> Group {
         role: role(view.role).to_owned(),
         since_ms: ms(view.since),
         row: view.reason.0.number(),
-        reason: shell.names.text(&view.reason.1),
+        reason: reason(shell, view),
         row_now: view.row.number(),
         situation: view.row.situation().to_owned(),
         row_now_ms: ms(view.row_since),
@@ -105,6 +105,34 @@ fn group(shell: &Shell, view: &GroupView, now: Time) -> Group {
         failing: seen.failing.iter().map(|(what, why)| format!("{what}: {why}")).collect(),
         hooks: hooks(&seen, now),
         ..absent(shell, view)
+    }
+}
+
+/// Why the role is what it is. A take is confirmed by EC2; what called for it is the row's situation.
+fn reason(shell: &Shell, view: &GroupView) -> String {
+    let (row, text) = &view.reason;
+    let text = shell.names.text(text);
+    match row {
+        Row::Retake
+        | Row::Offered
+        | Row::HolderIdle
+        | Row::Proof
+        | Row::Silent
+        | Row::CounterAtRest
+        | Row::Free => format!("{}; {text}", row.situation()),
+        Row::Maintenance
+        | Row::NotSettled
+        | Row::Serve
+        | Row::Barred
+        | Row::Yield
+        | Row::ServeBlind
+        | Row::Isolated
+        | Row::OwnAnchor
+        | Row::OwnUnfit
+        | Row::Watch
+        | Row::BackSoon
+        | Row::Stranger
+        | Row::Unknown => text,
     }
 }
 
@@ -176,9 +204,7 @@ fn resources(
             kind: kind(resource).to_owned(),
             anchor: is_anchor,
             holder: read.map(|(it, _, _)| owner(shell, it)).or_else(|| holder.map(|it| it.who.clone())),
-            age_ms: read
-                .map(|(_, _, age)| ms(age))
-                .or_else(|| holder.map(|it| ms(now.since(it.at)))),
+            age_ms: read.map(|(_, _, age)| ms(age)).or_else(|| holder.map(|it| ms(now.since(it.at)))),
             problem: problem.or_else(|| holder.and_then(|it| it.problem.clone())),
         }
     };

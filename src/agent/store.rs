@@ -205,10 +205,7 @@ mod tests {
     fn state(term: u64) -> State {
         let maintenance = MaintenanceState { version: 2, on: true };
         let group = GroupState { term, maintenance, standby: true, silent_takeovers: vec![9] };
-        State {
-            boot: "b".into(),
-            groups: BTreeMap::from([("ivr".to_owned(), group)]),
-        }
+        State { boot: "b".into(), groups: BTreeMap::from([("ivr".to_owned(), group)]) }
     }
 
     fn loaded(dir: &Path) -> (State, Vec<String>) {

@@ -86,7 +86,8 @@ impl Timeline {
                 run.takeover.at = clock::wall_text();
                 let (sent, took) = (run.takeover.take_sent_us, micros(run.sent, now));
                 tracing::info!(
-                    id = "anchor-taken", group = names.group(group),
+                    id = "anchor-taken",
+                    group = names.group(group),
                     "EC2 confirms that the anchor is ours: call sent {sent} us after the decision, \
                      answered within {took} us"
                 );
@@ -144,11 +145,7 @@ impl Timeline {
     }
 
     /// `change` answers an option only so that it can use `?`.
-    fn with(
-        &self,
-        group: GroupId,
-        change: impl FnOnce(&mut Track, &mut VecDeque<Takeover>) -> Option<()>,
-    ) {
+    fn with(&self, group: GroupId, change: impl FnOnce(&mut Track, &mut VecDeque<Takeover>) -> Option<()>) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let Inner { tracks, kept } = &mut *inner;
         if let Some(track) = tracks.get_mut(usize::from(group.0)) {

@@ -130,11 +130,9 @@ impl fmt::Display for Ended {
         match &self.how {
             How::Well => f.write_str("ended well")?,
             How::Badly(status) => write!(f, "failed ({status})")?,
-            How::TooLate(after) => write!(
-                f,
-                "did not end within {} and was killed",
-                humantime::format_duration(*after)
-            )?,
+            How::TooLate(after) => {
+                write!(f, "did not end within {} and was killed", humantime::format_duration(*after))?
+            }
             How::NotStarted(why) => write!(f, "could not be started ({why})")?,
         }
         if !self.said.is_empty() {
@@ -162,7 +160,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_hook_knows_what_happened_and_its_words_are_kept() {
-        let script = "echo $STANDIN_CLUSTER $STANDIN_GROUP $STANDIN_NODE $STANDIN_EVENT; echo bad >&2; exit 3";
+        let script =
+            "echo $STANDIN_CLUSTER $STANDIN_GROUP $STANDIN_NODE $STANDIN_EVENT; echo bad >&2; exit 3";
         let ended = run(&shell(script, 5000), &about()).await;
         assert_eq!(ended.how, How::Badly("exit status: 3".into()));
         assert!(ended.said.contains("c g n promote") && ended.said.contains("bad"), "{}", ended.said);
@@ -181,7 +180,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_service_that_a_hook_leaves_behind_does_not_hold_it_up() {
-        let ended = tokio::time::timeout(Duration::from_secs(2), run(&shell("sleep 3 & exit 0", 1500), &about()));
+        let (hook, about) = (shell("sleep 3 & exit 0", 1500), about());
+        let ended = tokio::time::timeout(Duration::from_secs(2), run(&hook, &about));
         assert_eq!(ended.await.unwrap().how, How::Well);
     }
 

@@ -168,18 +168,19 @@ fn interface(view: InterfaceView) -> Interface {
 }
 
 fn table(view: RouteTableView) -> RouteTable {
-    let routes = view.table.routes.into_iter().zip(view.targets).map(|(route, (instance, blackhole))| Route {
-        destination: match route.destination {
-            model::Destination::Cidr(net) => Destination::Cidr(net),
-            model::Destination::PrefixList(id) => Destination::PrefixList(id),
-        },
-        interface: match route.target {
-            Target::Interface(id) => Some(id),
-            Target::Local | Target::Gateway(_) => None,
-        },
-        instance,
-        blackhole,
-    });
+    let routes =
+        view.table.routes.into_iter().zip(view.targets).map(|(route, (instance, blackhole))| Route {
+            destination: match route.destination {
+                model::Destination::Cidr(net) => Destination::Cidr(net),
+                model::Destination::PrefixList(id) => Destination::PrefixList(id),
+            },
+            interface: match route.target {
+                Target::Interface(id) => Some(id),
+                Target::Local | Target::Gateway(_) => None,
+            },
+            instance,
+            blackhole,
+        });
     let routes = routes.collect();
     RouteTable { id: view.table.id, vpc: view.table.vpc, routes, tags: view.table.tags.into_iter().collect() }
 }

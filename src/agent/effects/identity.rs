@@ -12,7 +12,8 @@ use crate::config::Group;
 use crate::resource::{Here, Piece};
 
 /// Asks what this node is: instance, region, interfaces; in vain, the text says what to do.
-pub type WhoAmI = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Identity, String>> + Send>> + Send + Sync>;
+pub type WhoAmI =
+    Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Identity, String>> + Send>> + Send + Sync>;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);

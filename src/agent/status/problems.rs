@@ -72,7 +72,10 @@ fn about_node(node: &Node, problems: &mut Vec<String>) {
     }
     let heard = matches!(node.state.as_str(), "online" | "late");
     for link in node.links.iter().filter(|link| heard && link.state != "up") {
-        problems.push(format!("link {} ({} - {}) to {name} is {}", link.link, link.ours, link.theirs, link.state));
+        problems.push(format!(
+            "link {} ({} - {}) to {name} is {}",
+            link.link, link.ours, link.theirs, link.state
+        ));
     }
     if node.hears_us == Some(false) {
         problems.push(format!("{name} is heard, but does not hear this node"));
