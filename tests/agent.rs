@@ -234,6 +234,20 @@ fn the_standby_takes_everything_when_the_active_dies() {
 }
 
 #[test]
+fn slow_calls_are_made_at_the_same_time() {
+    const DELAY: Duration = Duration::from_millis(150);
+    let pair = Pair::new();
+    let (mut a, b) = settled(&pair);
+    b.line.delay_ms.store(150, Ordering::Relaxed);
+    // A read that was under way when the delay began is over.
+    std::thread::sleep(DELAY);
+    a.kill();
+    let took = until("ivr-b has all", 10, || pair.all_with("ivr-b"));
+    assert!(took < DEAD_AFTER + DELAY * 2 + Duration::from_millis(150), "{took:?}");
+    eprintln!("with {DELAY:?} a call everything moved after {took:?}");
+}
+
+#[test]
 fn a_clean_stop_hands_everything_over() {
     let pair = Pair::new();
     let (mut a, b) = settled(&pair);

@@ -22,6 +22,8 @@ use crate::wire::{self, Keyring};
 
 /// So many datagrams in one turn: a flood does not keep the heart from its deadlines.
 const DATAGRAMS: usize = 64;
+/// The core hears of refused datagrams at most so often per link; all of them are counted.
+const REFUSED_EVERY: Duration = Duration::from_millis(100);
 /// So many messages in one turn.
 const MESSAGES: usize = 64;
 
@@ -102,7 +104,9 @@ struct Hearing {
     sources: Sources,
     /// What each peer last said that it is in EC2.
     identities: Vec<Identity>,
-    heard: VecDeque<Event>,
+    heard: VecDeque<(Event, Option<Identity>)>,
+    /// When the core was last told of refused datagrams from a peer's address.
+    refused: Vec<(NodeId, LinkId, Time)>,
 }
 
 impl ToHeart {
@@ -154,6 +158,7 @@ impl Heart {
             sources: Sources::new(addresses),
             identities: Vec::new(),
             heard: VecDeque::with_capacity(DATAGRAMS),
+            refused: Vec::new(),
         };
         let mut datagram = Vec::with_capacity(wire::MAX_DATAGRAM);
         let mut more = false;
@@ -181,38 +186,25 @@ impl Heart {
 
     /// Takes what has arrived, up to a bound. The rest keeps for the next turn, which then does not wait.
     fn hear(&mut self, hearing: &mut Hearing, now: Time) {
-        let Hearing { sources, identities, heard } = hearing;
+        let Hearing { sources, identities, heard, refused } = hearing;
         let (roster, keys) = (self.names.roster(), &self.keys);
         self.links.recv_batch(DATAGRAMS, |received| match wire::decode(received.bytes, &roster, keys) {
             Ok(beat) => {
                 sources.note(received.from.ip(), Ok(()), now);
-                heard.push_back(Event::HeartbeatReceived(Box::new(beat)));
+                let identity = new_identity(identities, &beat);
+                heard.push_back((Event::HeartbeatReceived(Box::new(beat)), identity));
             }
             Err(error) => {
                 let authenticated = error.is_authenticated();
                 let whose = sources.note(received.from.ip(), Err(error), now);
-                if let Some((peer, link)) = whose.filter(|_| !authenticated) {
-                    heard.push_back(Event::DatagramRefused { peer, link });
+                if let Some((peer, link)) = whose.filter(|_| !authenticated)
+                    && is_due(refused, peer, link, now)
+                {
+                    heard.push_back((Event::DatagramRefused { peer, link }, None));
                 }
             }
         });
-        while let Some(event) = heard.pop_front() {
-            let identity = match &event {
-                Event::HeartbeatReceived(beat) => new_identity(identities, beat),
-                Event::Ticked
-                | Event::DatagramRefused { .. }
-                | Event::AnchorRead { .. }
-                | Event::InstanceRead { .. }
-                | Event::TakeAnswered { .. }
-                | Event::CounterWritten { .. }
-                | Event::OwnTagWritten { .. }
-                | Event::Converged { .. }
-                | Event::IdentityLearned { .. }
-                | Event::AbilityChanged { .. }
-                | Event::ServiceChanged { .. }
-                | Event::Asked(_)
-                | Event::ShutdownAsked(_) => None,
-            };
+        while let Some((event, identity)) = heard.pop_front() {
             self.tell(event, now);
             if let Some(identity) = identity {
                 self.learn(identities, identity, now);
@@ -311,4 +303,19 @@ fn new_identity(known: &[Identity], beat: &Heartbeat) -> Option<Identity> {
         *node == beat.from && *instance == beat.instance && *interfaces == beat.interfaces
     });
     (!same).then(|| (beat.from, beat.instance.clone(), beat.interfaces.clone()))
+}
+
+/// Whether the core is to hear that a datagram from this address was refused; then it counts as told.
+fn is_due(told: &mut Vec<(NodeId, LinkId, Time)>, peer: NodeId, link: LinkId, now: Time) -> bool {
+    match told.iter_mut().find(|(node, place, _)| (*node, *place) == (peer, link)) {
+        Some((_, _, at)) if now.since(*at) < REFUSED_EVERY => false,
+        Some((_, _, at)) => {
+            *at = now;
+            true
+        }
+        None => {
+            told.push((peer, link, now));
+            true
+        }
+    }
 }

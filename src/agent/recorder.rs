@@ -18,6 +18,8 @@ use crate::cluster::{Command, Event, Notice, Time};
 const FILE_BYTES: u64 = 8 << 20;
 /// So many lines may wait for the disk.
 const WAITING: usize = 2048;
+/// So many inputs of one second are recorded: a flood must not wash everything else out of the ring.
+const INPUTS_A_SECOND: u32 = 400;
 /// What waits in memory is written at the latest after this.
 const FLUSH_AFTER: Duration = Duration::from_secs(1);
 
@@ -26,6 +28,8 @@ const FLUSH_AFTER: Duration = Duration::from_secs(1);
 pub(super) struct Recorder {
     to: Option<SyncSender<Entry>>,
     dropped: Arc<AtomicU64>,
+    /// The present second, and how many inputs it has had.
+    second: (u64, u32),
 }
 
 /// One line.
@@ -39,7 +43,7 @@ enum Entry {
 impl Recorder {
     /// A recorder that records nothing.
     pub(super) fn off() -> Self {
-        Self { to: None, dropped: Arc::default() }
+        Self { to: None, dropped: Arc::default(), second: (0, 0) }
     }
 
     /// Records into `record-0.jsonl` and `record-1.jsonl` of this folder, whichever is the older one first.
@@ -50,7 +54,7 @@ impl Recorder {
         let ring = Ring::open(folder)?;
         let (to, from) = sync_channel(WAITING);
         std::thread::Builder::new().name("recorder".into()).spawn(move || write_all(ring, &from))?;
-        Ok(Self { to: Some(to), dropped: Arc::default() })
+        Ok(Self { to: Some(to), dropped: Arc::default(), second: (0, 0) })
     }
 
     /// How many lines were dropped; the count goes on with the recorder.
@@ -58,7 +62,14 @@ impl Recorder {
         Arc::clone(&self.dropped)
     }
 
-    pub(super) fn input(&self, event: &Event, now: Time) {
+    pub(super) fn input(&mut self, event: &Event, now: Time) {
+        let second = now.as_nanos() / 1_000_000_000;
+        let (present, count) = self.second;
+        self.second = if second == present { (present, count.saturating_add(1)) } else { (second, 1) };
+        if self.to.is_some() && self.second.1 > INPUTS_A_SECOND {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
         self.put(|| Entry::Input(now, event.clone()));
     }
 
@@ -155,7 +166,7 @@ mod tests {
     fn inputs_are_lines_and_the_older_file_is_overwritten() {
         let folder = tempfile::tempdir().unwrap();
         for place in [0, 1, 0] {
-            let recorder = Recorder::start(folder.path()).unwrap();
+            let mut recorder = Recorder::start(folder.path()).unwrap();
             recorder.input(&Event::Ticked, Time::from_nanos(7));
             recorder.command(&Command::Exit, Time::from_nanos(8));
             drop(recorder);
@@ -172,6 +183,15 @@ mod tests {
             // Ages are compared by the file system's clock, which has steps.
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    #[test]
+    fn a_flood_leaves_room_for_the_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut recorder = Recorder::start(folder.path()).unwrap();
+        (0..1000).for_each(|_| recorder.input(&Event::Ticked, Time::from_nanos(7)));
+        recorder.input(&Event::Ticked, Time::from_nanos(1_000_000_007));
+        assert_eq!(recorder.dropped().load(Ordering::Relaxed), 600);
     }
 
     #[test]

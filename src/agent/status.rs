@@ -294,7 +294,7 @@ fn link(look: &Look, node: NodeId, view: &LinkView, ours: String, theirs: String
         missed: stats.missed,
         loss_percent: loss,
         replayed: stats.replayed,
-        refused: stats.refused,
+        refused: source.map_or(0, |it| it.unauthenticated + it.refused),
         refused_because: source.and_then(|it| it.last_error.as_ref()).map(|(_, error)| error.to_string()),
         late: stats.late,
         lost: stats.lost,

@@ -270,7 +270,7 @@ pub struct Link {
     pub loss_percent: f64,
     /// Datagrams that came twice or out of order.
     pub replayed: u64,
-    /// Datagrams from its address that did not authenticate.
+    /// Datagrams from its address that were refused, most often because they did not authenticate.
     pub refused: u64,
     /// Why the last of those was refused.
     pub refused_because: Option<String>,

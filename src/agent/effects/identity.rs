@@ -53,12 +53,14 @@ fn learned(shell: &Shell, identity: Identity) -> bool {
     let links = shell.config.nodes.get(usize::from(shell.me.0)).map(|it| it.links.clone());
     let interfaces: Vec<String> = identity.interfaces.iter().map(|it| it.id.clone()).collect();
     let instance = identity.instance.clone();
-    tracing::info!(
-        id = "identity",
-        "this node is {instance} in {}, with {}",
-        identity.region,
-        interfaces.join(", ")
-    );
+    // A secondary address that has moved changes what IMDS says, but not what this node is.
+    let same = |here: &Arc<Here>| {
+        here.identity.instance == instance && here.identity.interfaces.iter().map(|it| &it.id).eq(&interfaces)
+    };
+    if !known.as_ref().is_some_and(same) {
+        let all = interfaces.join(", ");
+        tracing::info!(id = "identity", "this node is {instance} in {}, with {all}", identity.region);
+    }
     let here = Here { node: shell.me, links: links.unwrap_or_default(), identity };
     shell.roster.heard(shell.me, Some(&instance), &interfaces);
     shell.interfaces_of(shell.me, &interfaces);

@@ -12,7 +12,7 @@ use crate::agent::clock;
 use crate::agent::shell::{Holder, Shell, Wanted, World};
 use crate::agent::timeline::Step;
 use crate::cluster::{GroupId, Time};
-use crate::config::Group;
+use crate::config::{Group, Resource};
 use crate::resource::{Ending, Held, Here, Outcome, Piece, Run, acquire_pieces, acquire_rest, observe};
 
 /// The holder looks so often whether everything is still in its place.
@@ -139,6 +139,11 @@ impl Rest<'_> {
                 }
             };
             self.noticed(place, &pieces);
+            for (piece, held) in &pieces {
+                if held.is_ok() {
+                    self.shell.errors.worked(reading(piece));
+                }
+            }
             // The anchor itself is the core's; what rides on it is ours.
             let skip = usize::from(place == self.settings.anchor);
             let elsewhere = pieces.into_iter().skip(skip).filter_map(|(piece, held)| match held {
@@ -218,7 +223,30 @@ impl Rest<'_> {
             {
                 *slot = Some(Holder { who: me.clone(), at: now, problem: None });
             }
+            if failure.is_none()
+                && let Some(resource) = place.and_then(|place| self.settings.resources.get(place))
+            {
+                taking(resource).iter().for_each(|action| self.shell.errors.worked(action));
+            }
             seen.note(name, failure);
         }
+    }
+}
+
+/// The call that reads a piece.
+fn reading(piece: &Piece) -> &'static str {
+    match piece {
+        Piece::ElasticIp { .. } => "DescribeAddresses",
+        Piece::PrivateIp { .. } => "DescribeNetworkInterfaces",
+        Piece::Route { .. } => "DescribeRouteTables",
+    }
+}
+
+/// The calls that take a resource.
+fn taking(resource: &Resource) -> &'static [&'static str] {
+    match resource {
+        Resource::ElasticIp(_) => &["AssociateAddress"],
+        Resource::PrivateIp(_) => &["AssignPrivateIpAddresses", "AssociateAddress"],
+        Resource::Route(_) => &["ReplaceRoute", "CreateRoute"],
     }
 }
