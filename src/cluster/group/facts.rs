@@ -36,8 +36,9 @@ impl Group {
         self.arm(cx);
     }
 
-    /// A claim that is new, with a term not below ours, is a change: EC2 is asked, and until it has
-    /// answered the claim counts.
+    /// A claim that is new, with a term not below any that we know, is a change: EC2 is asked, and until it
+    /// has answered the claim counts. Without the others' terms a thawed node that has long been replaced
+    /// would count as the holder with whoever never was active itself.
     fn hear_claim(&mut self, peer: &Peer, claims: bool, term: u64, cx: &Context<'_>) {
         let known = &mut self.claims[usize::from(peer.id.0)];
         let Some(session) = peer.session.filter(|_| claims) else {
@@ -48,7 +49,9 @@ impl Group {
             return;
         }
         *known = Some((session, term));
-        if term >= self.term {
+        let others = self.members(cx).filter(|other| other.id != peer.id);
+        let newest = others.filter_map(|other| other.report(self.id)).map(|report| report.term).max();
+        if term >= self.term.max(newest.unwrap_or(0)) {
             self.knowledge.changed(Change::To(Owner::Theirs(peer.id)), cx.now);
         }
     }
@@ -86,7 +89,7 @@ impl Group {
         out: &mut Outbox,
     ) {
         let failing = self.knowledge.failures > 0;
-        let news = self.knowledge.answered(call, answer, &mut out.random);
+        let news = self.knowledge.answered(call, answer, &mut out.random, cx.now);
         if self.knowledge.failures == 3 {
             self.tell(
                 Level::Warn,

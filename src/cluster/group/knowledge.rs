@@ -145,6 +145,7 @@ impl Knowledge {
         call: u64,
         answer: Result<AnchorRead, E>,
         random: &mut Random,
+        now: Time,
     ) -> bool {
         let Some(at) = self.under_way.iter().position(|(number, _)| *number == call) else { return false };
         let (_, sent) = self.under_way.swap_remove(at);
@@ -157,6 +158,10 @@ impl Knowledge {
         self.failures = 0;
         if self.last.is_some_and(|last| last.sent >= sent) {
             return false;
+        }
+        if self.last.is_some_and(|last| last.owner != read.owner) {
+            // Somebody has moved it: whoever waits for a step must see what happens meanwhile.
+            self.closely(now);
         }
         self.last = Some(Last { owner: read.owner, counter: read.counter, sent });
         true

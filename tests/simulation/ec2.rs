@@ -1,0 +1,312 @@
+//! A small EC2: who holds each anchor, tags, instance states. Writes are linear; reads may lag.
+
+use std::time::Duration;
+
+use standin::cluster::{
+    AnchorRead, Counter, Failure, GroupId, NodeId, Owner, Random, Running, TakeFrom, Time,
+};
+
+use super::chance::{Chance, ms, secs};
+
+/// Reads lag by less than this (design: "settled" is five seconds).
+const LAG: Duration = ms(4900);
+/// A call that is on its way arrives within this, or never (design: two minutes).
+const LATEST: Duration = secs(118);
+
+/// What kind of thing an anchor is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    /// Its own tag; taking from anyone works from nobody, too.
+    ElasticIp,
+    /// Tagged through the interface that holds it.
+    PrivateIp,
+    /// Replacing needs a route, creating needs none; blackholed while its target's instance is down.
+    Route,
+}
+
+/// Who holds an anchor.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Holder {
+    Node(NodeId),
+    Nobody,
+    Orphaned,
+    Stranger,
+}
+
+/// Values over time: stale reads look back.
+#[derive(Clone, Debug)]
+pub(crate) struct History<T>(Vec<(Time, T)>);
+
+impl<T: Copy + PartialEq> History<T> {
+    fn new(value: T) -> Self {
+        Self(vec![(Time::ZERO, value)])
+    }
+
+    pub(crate) fn now(&self) -> T {
+        self.0[self.0.len() - 1].1
+    }
+
+    pub(crate) fn since(&self) -> Time {
+        self.0[self.0.len() - 1].0
+    }
+
+    fn at(&self, then: Time) -> T {
+        self.0.iter().rev().find(|(from, _)| *from <= then).unwrap_or(&self.0[0]).1
+    }
+
+    fn set(&mut self, value: T, now: Time) {
+        if self.now() != value {
+            self.0.push((now, value));
+        }
+    }
+
+    /// Whether some value of `from..` satisfies this.
+    pub(crate) fn any_since(&self, from: Time, like: impl Fn(T) -> bool) -> bool {
+        let before = self.0.iter().rev().position(|(at, _)| *at <= from).unwrap_or(self.0.len() - 1);
+        self.0[self.0.len() - 1 - before..].iter().any(|(_, value)| like(*value))
+    }
+}
+
+/// One anchor.
+#[derive(Clone, Debug)]
+pub(crate) struct Anchor {
+    pub(crate) kind: Kind,
+    pub(crate) holder: History<Holder>,
+    /// The node that the route still names while its instance is down.
+    behind: Option<NodeId>,
+    tag: History<Option<Counter>>,
+}
+
+/// How EC2 is ill, for one node or for all.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Illness {
+    /// Nothing is answered.
+    Hangs,
+    /// The connection is refused.
+    Unreachable,
+    /// So many of a thousand calls are throttled.
+    Throttles(u64),
+    /// So many of a thousand writes land late, and are not answered.
+    Late(u64),
+    /// So many of a thousand calls are carried out and not answered.
+    LosesAnswers(u64),
+    /// Writes are denied.
+    Denies,
+    /// Each call takes so long, there and back.
+    Slow(Duration),
+    /// So many of a thousand reads are old.
+    Stale(u64),
+}
+
+impl Illness {
+    /// Whether a node that it befalls cannot be counted on to read.
+    const fn hurts_reads(self) -> bool {
+        match self {
+            Self::Hangs | Self::Unreachable | Self::Throttles(_) | Self::LosesAnswers(_) | Self::Slow(_) => {
+                true
+            }
+            Self::Late(_) | Self::Denies | Self::Stale(_) => false,
+        }
+    }
+}
+
+/// What becomes of a call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fate {
+    /// When it is carried out, counted from its sending; `None`: never.
+    pub(crate) acts_after: Option<Duration>,
+    /// The answer is on its way so long; `None`: lost.
+    pub(crate) answer_takes: Option<Duration>,
+    /// It fails at once, so.
+    pub(crate) fails: Option<Failure>,
+}
+
+pub(crate) struct Ec2 {
+    pub(crate) anchors: Vec<Anchor>,
+    pub(crate) instances: Vec<History<Running>>,
+    interface_tags: Vec<History<Option<Counter>>>,
+    ill: Vec<(usize, Option<NodeId>, Illness)>,
+    /// So many of a thousand reads are old, always.
+    stale: u64,
+    latency: Duration,
+    /// Taking from nobody what one already holds is a conflict.
+    own_conflicts: bool,
+}
+
+impl Ec2 {
+    pub(crate) fn new(nodes: u8, groups: u8, random: &mut Random) -> Self {
+        let anchor = |random: &mut Random| Anchor {
+            kind: random.pick(&[Kind::ElasticIp, Kind::PrivateIp, Kind::Route]),
+            holder: History::new(random.pick(&[Holder::Nobody, Holder::Node(NodeId(0)), Holder::Orphaned])),
+            behind: None,
+            tag: History::new(None),
+        };
+        Self {
+            anchors: (0..groups).map(|_| anchor(random)).collect(),
+            instances: (0..nodes).map(|_| History::new(Running::Yes)).collect(),
+            interface_tags: (0..nodes).map(|_| History::new(None)).collect(),
+            ill: Vec::new(),
+            stale: random.pick(&[0, 0, 50, 500, 1000]),
+            latency: random.pick(&[ms(5), ms(50), ms(150), ms(400)]),
+            own_conflicts: random.chance(500),
+        }
+    }
+
+    pub(crate) fn fall_ill(&mut self, fault: usize, node: Option<NodeId>, how: Illness) {
+        self.ill.push((fault, node, how));
+    }
+
+    pub(crate) fn recover(&mut self, fault: usize) {
+        self.ill.retain(|(it, _, _)| *it != fault);
+    }
+
+    pub(crate) fn recover_all(&mut self) {
+        self.ill.clear();
+    }
+
+    fn illnesses(&self, node: NodeId) -> impl Iterator<Item = Illness> {
+        self.ill.iter().filter(move |(_, whom, _)| whom.is_none_or(|it| it == node)).map(|(_, _, how)| *how)
+    }
+
+    /// Whether this node's reads are answered.
+    pub(crate) fn readable(&self, node: NodeId) -> bool {
+        !self.illnesses(node).any(Illness::hurts_reads)
+    }
+
+    /// Whether this node can do everything.
+    pub(crate) fn well(&self, node: NodeId) -> bool {
+        self.illnesses(node).all(|it| matches!(it, Illness::Stale(_)))
+    }
+
+    /// What becomes of a call that this node sends now.
+    pub(crate) fn fate(&self, node: NodeId, write: bool, random: &mut Random) -> Fate {
+        let mut there = random.between(self.latency / 4, self.latency);
+        let mut back = Some(random.between(self.latency / 4, self.latency));
+        let fails = |failure| Fate { acts_after: None, answer_takes: Some(ms(20)), fails: Some(failure) };
+        for illness in self.illnesses(node).collect::<Vec<_>>() {
+            match illness {
+                Illness::Hangs => return Fate { acts_after: None, answer_takes: None, fails: None },
+                Illness::Unreachable => return fails(Failure::Passing),
+                Illness::Throttles(part) if random.chance(part) => return fails(Failure::Passing),
+                Illness::Denies if write => return fails(Failure::Refused),
+                Illness::Late(part) if write && random.chance(part) => {
+                    there = random.spread(ms(500), LATEST);
+                    back = None;
+                }
+                Illness::LosesAnswers(part) if random.chance(part) => back = None,
+                Illness::Slow(by) => {
+                    there += random.between(Duration::ZERO, by);
+                    back = back.map(|back| back + random.between(Duration::ZERO, by));
+                }
+                Illness::Throttles(_)
+                | Illness::Denies
+                | Illness::Late(_)
+                | Illness::LosesAnswers(_)
+                | Illness::Stale(_) => {}
+            }
+        }
+        Fate { acts_after: Some(there), answer_takes: back, fails: None }
+    }
+
+    /// The moment whose state a read sees that is carried out now.
+    fn seen_at(&self, node: NodeId, now: Time, random: &mut Random) -> Time {
+        let mut part = self.stale;
+        for illness in self.illnesses(node) {
+            if let Illness::Stale(more) = illness {
+                part = part.max(more);
+            }
+        }
+        if random.chance(part) { now - random.between(Duration::ZERO, LAG) } else { now }
+    }
+
+    pub(crate) fn read_anchor(
+        &self,
+        node: NodeId,
+        group: GroupId,
+        now: Time,
+        random: &mut Random,
+    ) -> AnchorRead {
+        let anchor = &self.anchors[usize::from(group.0)];
+        let then = self.seen_at(node, now, random);
+        let holder = anchor.holder.at(then);
+        let owner = match holder {
+            Holder::Node(it) if it == node => Owner::Mine,
+            Holder::Node(it) => Owner::Theirs(it),
+            Holder::Nobody => Owner::Nobody,
+            Holder::Orphaned => Owner::Orphaned,
+            Holder::Stranger => Owner::Stranger,
+        };
+        let tags_at = if random.chance(200) { self.seen_at(node, now, random) } else { then };
+        let counter = match (anchor.kind, holder) {
+            (Kind::PrivateIp, Holder::Node(it)) => self.interface_tags[usize::from(it.0)].at(tags_at),
+            (Kind::PrivateIp, Holder::Nobody | Holder::Orphaned | Holder::Stranger) => None,
+            (Kind::ElasticIp | Kind::Route, _) => anchor.tag.at(tags_at),
+        };
+        AnchorRead { owner, counter }
+    }
+
+    pub(crate) fn read_instance(&self, by: NodeId, of: NodeId, now: Time, random: &mut Random) -> Running {
+        self.instances[usize::from(of.0)].at(self.seen_at(by, now, random))
+    }
+
+    /// Carries out a take. `Ok(true)`: the holder has changed.
+    pub(crate) fn take(
+        &mut self,
+        by: NodeId,
+        group: GroupId,
+        from: TakeFrom,
+        now: Time,
+    ) -> Result<bool, Failure> {
+        let own_conflicts = self.own_conflicts;
+        let anchor = &mut self.anchors[usize::from(group.0)];
+        let holder = anchor.holder.now();
+        let allowed = match (from, holder) {
+            (TakeFrom::Anyone, Holder::Nobody) => anchor.kind != Kind::Route,
+            (TakeFrom::Anyone, Holder::Node(_) | Holder::Orphaned | Holder::Stranger) => true,
+            (TakeFrom::Nobody, Holder::Nobody) => true,
+            (TakeFrom::Nobody, Holder::Node(it)) => it == by && !own_conflicts,
+            (TakeFrom::Nobody, Holder::Orphaned | Holder::Stranger) => false,
+        };
+        if !allowed {
+            return Err(Failure::Conflict);
+        }
+        anchor.behind = None;
+        anchor.holder.set(Holder::Node(by), now);
+        Ok(holder != Holder::Node(by))
+    }
+
+    pub(crate) fn write_counter(&mut self, group: GroupId, counter: Counter, now: Time) {
+        let anchor = &mut self.anchors[usize::from(group.0)];
+        match anchor.kind {
+            Kind::PrivateIp => self.interface_tags[usize::from(counter.node.0)].set(Some(counter), now),
+            Kind::ElasticIp | Kind::Route => anchor.tag.set(Some(counter), now),
+        }
+    }
+
+    /// By hand, or by somebody else.
+    pub(crate) fn put(&mut self, group: GroupId, holder: Holder, now: Time) {
+        let anchor = &mut self.anchors[usize::from(group.0)];
+        anchor.behind = None;
+        anchor.holder.set(holder, now);
+    }
+
+    /// The instance's state changes; what it holds may follow.
+    pub(crate) fn set_instance(&mut self, node: NodeId, running: Running, gone: bool, now: Time) {
+        self.instances[usize::from(node.0)].set(running, now);
+        for anchor in &mut self.anchors {
+            let holds = anchor.holder.now() == Holder::Node(node);
+            match running {
+                Running::Yes if anchor.behind == Some(node) => {
+                    anchor.behind = None;
+                    anchor.holder.set(Holder::Node(node), now);
+                }
+                Running::No if holds && anchor.kind == Kind::Route => {
+                    anchor.behind = (!gone).then_some(node);
+                    anchor.holder.set(Holder::Orphaned, now);
+                }
+                Running::No if holds && gone => anchor.holder.set(Holder::Nobody, now),
+                Running::Yes | Running::Ending | Running::No => {}
+            }
+        }
+    }
+}
