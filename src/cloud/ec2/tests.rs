@@ -203,6 +203,8 @@ async fn warming_up_opens_connections_and_renews_credentials() {
     let empty =
         "<DescribeNetworkInterfacesResponse><networkInterfaceSet/></DescribeNetworkInterfacesResponse>";
     let server = serve(vec![Reply::Answer(200, empty.to_owned())]).await;
+    let spawned = Arc::new(ec2(server.address));
+    tokio::spawn(async move { spawned.keep_warm(0, Duration::from_secs(1)).await }).abort();
     let mut ec2 = ec2(server.address);
     let clock = aws_smithy_async::time::StaticTimeSource::from_secs(1000);
     let source = SharedCredentialsProvider::new(Source(AtomicUsize::new(0)));

@@ -246,3 +246,25 @@ async fn every_piece_is_observed() {
     let elsewhere = |what: &str| Held::Elsewhere(what.to_owned());
     assert_eq!(held, [Held::Here, elsewhere("eni-a"), elsewhere("another kind of target"), Held::Nowhere]);
 }
+
+/// The agent spawns these.
+#[test]
+fn efforts_can_move_between_threads() {
+    fn sendable(_: impl Send) {}
+    let (cloud, here, roster, anchor) = (Fake::default(), fake::here(), fake::roster(), fake::elastic_ip());
+    let run = Run { cloud: &cloud, here: &here, still: &|| true, now: &still_time, deadline: Time::ZERO };
+    sendable(acquire_rest(run, std::slice::from_ref(&anchor), 0));
+    sendable(async {
+        let (cloud, here, roster) = (Fake::default(), fake::here(), fake::roster());
+        let resources = vec![fake::elastic_ip()];
+        let cloud: &dyn Cloud = &cloud;
+        let run = Run { cloud, here: &here, still: &|| true, now: &still_time, deadline: Time::ZERO };
+        let read = crate::resource::observe_anchor(cloud, &resources[0], &here, &roster, "key").await;
+        (acquire_rest(run, &resources, 0).await, read)
+    });
+    sendable(observe(&cloud, &anchor, &here));
+    sendable(crate::resource::observe_anchor(&cloud, &anchor, &here, &roster, "key"));
+    sendable(crate::resource::take_anchor(&cloud, &anchor, &here, TakeFrom::Anyone));
+    let (_say, listen) = tokio::sync::watch::channel(Vec::new());
+    sendable(crate::resource::guest::keep(listen, |_| ()));
+}

@@ -1,0 +1,17 @@
+//! The core's sentences, in the log.
+
+use super::names::Names;
+use crate::cluster::{Level, Notice};
+
+/// Logs a notice. The id is its stable name, for filters.
+pub(super) fn log(notice: &Notice, names: &Names) {
+    let id = notice.id;
+    let group = notice.group.map(|group| names.group(group));
+    let row = notice.row.map(crate::cluster::Row::number);
+    let text = names.text(&notice.text);
+    match notice.level {
+        Level::Info => tracing::info!(id, group, row, "{text}"),
+        Level::Warn => tracing::warn!(id, group, row, "{text}"),
+        Level::Alarm => tracing::error!(id, group, row, "{text}"),
+    }
+}
