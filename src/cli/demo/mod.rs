@@ -4,7 +4,6 @@
 pub mod stage;
 pub mod timeline;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -204,9 +203,4 @@ impl Teller<'_> {
         writeln!(self.out)?;
         Ok(())
     }
-}
-
-/// This program's own file, for those who set the stage from outside the command line (the benchmark).
-pub fn program() -> std::io::Result<PathBuf> {
-    std::env::current_exe()
 }

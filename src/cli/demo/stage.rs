@@ -53,6 +53,7 @@ pub struct Stage {
     sandbox: Running,
     agents: [Option<Child>; 2],
     program: PathBuf,
+    port: u16,
 }
 
 impl Stage {
@@ -71,7 +72,9 @@ impl Stage {
             }
         }
         let sandbox = serve(spec, Options { port: 0, clock: super::super::sandbox::clock() }).await.context("cannot serve the sandbox")?;
-        let stage = Self { folder, sandbox, agents: [None, None], program };
+        // Free on one loopback address now, and nobody else's on the others most likely.
+        let port = UdpSocket::bind(("127.0.0.11", 0))?.local_addr()?.port();
+        let stage = Self { folder, sandbox, agents: [None, None], program, port };
         stage.delay_calls(plan.api_delay);
         stage.write_files(plan)?;
         Ok(stage)
@@ -80,6 +83,11 @@ impl Stage {
     /// The sandbox's endpoint.
     pub fn endpoint(&self) -> &str {
         &self.sandbox.ec2_url
+    }
+
+    /// The port of the heartbeats.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Adds so much to every call to EC2 from now on.
@@ -312,8 +320,6 @@ impl Stage {
         getrandom::fill(&mut key).context("the operating system gives no random bytes")?;
         let key_file = self.folder.join("cluster.key");
         write_secret(&key_file, &key_line(1, &key))?;
-        // Free on one loopback address now, and nobody else's on the others most likely.
-        let port = UdpSocket::bind(("127.0.0.11", 0))?.local_addr()?.port();
         let allocation = |name| {
             let found = self.sandbox.elastic_ips.iter().find(|it| it.name == name);
             found.map(|it| it.allocation_id.as_str()).unwrap_or_default()
@@ -366,6 +372,7 @@ on = "promote"
 run = ["/bin/sh", "-c", "echo active > {folder}/promoted-$STANDIN_NODE"]
 "#,
             key = key_file.display(),
+            port = self.port,
             interval = plan.interval.as_millis(),
             dead_after = plan.dead_after.as_millis(),
             endpoint = self.sandbox.ec2_url,
