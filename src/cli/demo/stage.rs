@@ -119,7 +119,7 @@ impl Stage {
             .arg(self.socket(node))
             .arg("--state-dir")
             .arg(self.folder.join(name))
-            .env("STANDIN_END_WITH_PARENT", "1")
+            .env(super::super::run::END_WITH_PARENT, "1")
             .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &instance.imds_url)
             .env("AWS_CONFIG_FILE", "/dev/null")
             .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")

@@ -64,6 +64,8 @@ pub struct Takeover {
     pub hook_run_ms: Option<f64>,
     /// The thawed node had become standby, counted from the thaw.
     pub yielded_ms: Option<f64>,
+    /// How much the thawed node changed in EC2.
+    pub changed_after_thaw: usize,
     /// Whether the anchor was with nobody at any moment.
     pub anchor_with_nobody: bool,
     /// Who holds what in the end.
@@ -91,7 +93,7 @@ impl Takeover {
         stage.signal(active, fault.signal())?;
         let hook = watch(stage, standby, start + dead_after + PATIENCE).await;
         let moved = stage.holds_everything(standby);
-        let thawed = clock::now();
+        let (thawed, before_thaw) = (clock::now(), stage.last_change());
         let mut yielded = None;
         if fault == Fault::Freeze {
             stage.signal(active, Signal::CONT)?;
@@ -111,6 +113,7 @@ impl Takeover {
             anchor_moved_ms: moves.iter().filter(ours).find(|it| it.anchor).map(|it| ms(it.at)),
             everything_moved_ms: moves.iter().filter(ours).map(|it| ms(it.at)).last().filter(|_| moved),
             hook_run_ms: hook.map(ms),
+            changed_after_thaw: stage.moves_since(before_thaw).len(),
             yielded_ms: yielded.map(|at| at.since(thawed).as_secs_f64() * 1e3),
             anchor_with_nobody: moves.iter().any(|it| it.anchor && it.to.is_none()),
             holders: stage.holders(),
@@ -129,6 +132,7 @@ impl Takeover {
         problem(self.everything_moved_ms.is_none(), "not everything moved");
         problem(self.hook_run_ms.is_none(), "the promote hook did not run");
         problem(self.anchor_with_nobody, "the anchor was with nobody for a moment");
+        problem(self.changed_after_thaw > 0, "the thawed node changed EC2");
         problem(
             self.fault == Fault::Freeze && self.yielded_ms.is_none(),
             "the thawed node did not become standby",
