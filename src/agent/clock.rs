@@ -1,7 +1,7 @@
 //! The clocks. The only file that reads one: everywhere else a time is an argument, so that a test or a
 //! replay can say what time it is.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -14,6 +14,13 @@ pub fn now() -> Time {
     let seconds = u64::try_from(read.tv_sec).unwrap_or(0);
     let nanos = u64::try_from(read.tv_nsec).unwrap_or(0);
     Time::from_nanos(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
+}
+
+/// The wall clock, as the time since 1970. Nothing is decided by it.
+pub fn wall() -> Duration {
+    #[allow(clippy::disallowed_methods, reason = "this is the file for it")]
+    let now = SystemTime::now();
+    now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
 /// The wall clock as text, for people: UTC, as in RFC 3339, with milliseconds. Nothing is decided by it.
@@ -29,8 +36,6 @@ fn text(at: SystemTime) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

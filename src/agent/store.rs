@@ -23,6 +23,8 @@ const MAX_CORRUPT: u32 = 9;
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default)]
 pub struct State {
+    /// The boot of the machine in which the state was written: times since boot mean nothing in another one.
+    pub boot: String,
     /// What is known about each group.
     pub groups: BTreeMap<String, GroupState>,
 }
@@ -37,6 +39,8 @@ pub struct GroupState {
     pub maintenance: MaintenanceState,
     /// The operator has put this node on standby: it does not take the group.
     pub standby: bool,
+    /// Takeovers by silence in the last hour, in nanoseconds since boot.
+    pub silent_takeovers: Vec<u64>,
 }
 
 /// The maintenance setting of a group; the higher version wins.
@@ -200,9 +204,8 @@ mod tests {
 
     fn state(term: u64) -> State {
         let maintenance = MaintenanceState { version: 2, on: true };
-        State {
-            groups: BTreeMap::from([("ivr".to_owned(), GroupState { term, maintenance, standby: true })]),
-        }
+        let group = GroupState { term, maintenance, standby: true, silent_takeovers: vec![9] };
+        State { boot: "b".into(), groups: BTreeMap::from([("ivr".to_owned(), group)]) }
     }
 
     fn loaded(dir: &Path) -> (State, Vec<String>) {

@@ -16,11 +16,14 @@ pub enum Exit {
     Config,
     /// The agent cannot be reached on its socket.
     Unreachable,
+    /// Everything was shown, and something in it needs attention.
+    Attention,
 }
 
 impl Exit {
     /// All of them, by their numbers.
-    pub const ALL: [Self; 5] = [Self::Ok, Self::Failed, Self::Usage, Self::Config, Self::Unreachable];
+    pub const ALL: [Self; 6] =
+        [Self::Ok, Self::Failed, Self::Usage, Self::Config, Self::Unreachable, Self::Attention];
 
     /// The number.
     pub const fn code(self) -> u8 {
@@ -30,6 +33,7 @@ impl Exit {
             Self::Usage => 2,
             Self::Config => 3,
             Self::Unreachable => 4,
+            Self::Attention => 5,
         }
     }
 
@@ -41,6 +45,7 @@ impl Exit {
             Self::Usage => "the command line is wrong",
             Self::Config => "the configuration or the key file is wrong",
             Self::Unreachable => "the agent cannot be reached on its socket",
+            Self::Attention => "`status`: something needs attention",
         }
     }
 }

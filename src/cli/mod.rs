@@ -3,10 +3,13 @@
 
 mod completions;
 mod config;
+pub mod demo;
 pub mod exit;
 mod keygen;
 mod output;
+mod run;
 pub mod sandbox;
+mod status;
 
 use std::fmt;
 use std::io::Write;
@@ -32,6 +35,12 @@ struct Root {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show a pair that fails over: on loopback, against the sandbox
+    Demo(demo::Args),
+    /// Run the agent of this node
+    Run(Box<run::Args>),
+    /// Show what this node's agent knows
+    Status(status::Args),
     /// Check or show a configuration file
     Config(config::Args),
     /// Make a key for the heartbeats
@@ -60,6 +69,9 @@ pub fn main() -> ExitCode {
 
 fn run(root: Root, out: Out<'_>) -> anyhow::Result<Exit> {
     match root.command {
+        Command::Demo(args) => demo::run(&args, out),
+        Command::Run(args) => run::run(*args, out),
+        Command::Status(args) => status::run(&args, out),
         Command::Config(args) => config::run(args, out),
         Command::Keygen(args) => keygen::run(&args, out),
         Command::Sandbox(args) => sandbox::run(&args, out).map(|()| Exit::Ok),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use rustix::time::{ClockId, clock_gettime};
 
+use crate::agent::clock;
 use crate::sandbox::{Clock, Options, Running, Spec, serve};
 
 /// Serve an EC2 that you can break, on loopback.
@@ -91,15 +91,10 @@ fn print(running: &Running, out: &mut dyn Write) -> std::io::Result<()> {
     writeln!(out, "\nCtrl-C ends it.")
 }
 
-/// The machine's clocks. To be the agent's, once there is one.
-fn clock() -> Clock {
-    let read = |id| {
-        let at = clock_gettime(id);
-        let seconds = u64::try_from(at.tv_sec).unwrap_or(0);
-        Duration::new(seconds, u32::try_from(at.tv_nsec).unwrap_or(0))
-    };
+/// The machine's clocks.
+pub(super) fn clock() -> Clock {
     Clock {
-        monotonic: Arc::new(move || read(ClockId::Boottime)),
-        wall: Arc::new(move || read(ClockId::Realtime)),
+        monotonic: Arc::new(|| Duration::from_nanos(clock::now().as_nanos())),
+        wall: Arc::new(clock::wall),
     }
 }

@@ -20,6 +20,19 @@ use ipnet::IpNet;
 pub use error::{CloudError, ErrorKind};
 pub use identity::{Identity, OwnInterface};
 
+/// How EC2 is reached; what is absent comes from the environment, the profile or IMDS, as in the AWS tools.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Settings {
+    /// Region; else AWS_REGION, the profile, or IMDS.
+    pub region: Option<String>,
+    /// Profile of the shared configuration files; else AWS_PROFILE.
+    pub profile: Option<String>,
+    /// Another endpoint for EC2 (a VPC endpoint, the sandbox); else AWS_ENDPOINT_URL_EC2, AWS_ENDPOINT_URL.
+    pub endpoint_url: Option<String>,
+    /// Bound on each call, from request to answer; zero: three seconds.
+    pub call_timeout: Duration,
+}
+
 /// The answer to one call.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, CloudError>> + Send + 'a>>;
 

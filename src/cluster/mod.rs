@@ -9,11 +9,13 @@ pub mod decision;
 pub mod event;
 mod group;
 pub mod heartbeat;
+mod leaving;
 pub mod link;
 pub mod node;
 pub mod notice;
 mod peer;
 mod random;
+mod sending;
 pub mod settings;
 pub mod snapshot;
 pub mod time;
@@ -36,13 +38,9 @@ pub use time::Time;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use self::group::{Context, FAREWELL, Group, Outbox};
-use self::heartbeat::Echo;
+use self::group::{Context, Group, Outbox};
+use self::leaving::{FAREWELL, Leaving};
 use self::peer::{Peer, Received};
-use self::settings::BACK_IN;
-
-/// How long a stopping agent waits for the offer's answer, and for its own service to stand down.
-const HAND_OVER_BOUND: Duration = Duration::from_secs(15);
 
 /// This node's view of the cluster, and its decisions.
 #[derive(Debug)]
@@ -67,16 +65,6 @@ struct InstanceReads {
     under_way: Option<(u64, Time)>,
     next: Time,
     closely_until: Time,
-}
-
-/// The process is ending.
-#[derive(Clone, Copy, Debug)]
-struct Leaving {
-    how: Shutdown,
-    since: Time,
-    /// Everything is handed over or given up: goodbye or "back in 10 s" is being said.
-    farewell: Option<Time>,
-    ended: bool,
 }
 
 impl Cluster {
@@ -255,24 +243,6 @@ impl Cluster {
         }
     }
 
-    fn leave(&mut self, how: Shutdown, now: Time) {
-        if self.leaving.is_some() {
-            return;
-        }
-        self.leaving = Some(Leaving { how, since: now, farewell: None, ended: false });
-        self.out.urgent = true;
-        if how == Shutdown::Stop {
-            for group in &mut self.groups {
-                group.leaving = true;
-            }
-        }
-        let text = match how {
-            Shutdown::Stop => "the agent stops: it hands over what it holds, then says goodbye",
-            Shutdown::Restart => "the agent restarts: it leaves everything running and will be back",
-        };
-        self.tell(Level::Info, "stopping", text.into(), now);
-    }
-
     fn with_group(
         &mut self,
         group: GroupId,
@@ -345,111 +315,6 @@ impl Cluster {
             let every = if now < reads.closely_until { 1 } else { 5 };
             reads.next = now + Duration::from_secs(every);
             self.out.commands.push_back(Command::ReadInstance { node: peer.id, call });
-        }
-    }
-
-    /// Hands over, then says goodbye, then ends; each step in bounded time.
-    fn tend_leaving(&mut self, now: Time) {
-        let Some(mut leaving) = self.leaving.filter(|leaving| !leaving.ended) else { return };
-        if leaving.farewell.is_none() {
-            let done = leaving.how == Shutdown::Restart || self.handed_over(leaving.since, now);
-            if done {
-                leaving.farewell = Some(now);
-                self.out.urgent = true;
-            }
-        }
-        if let Some(said) = leaving.farewell {
-            let mut hearing = self.peers.iter().filter(|peer| peer.heard(now, &self.settings));
-            if now > said && (now.since(said) >= FAREWELL || hearing.all(|peer| peer.farewell_seen)) {
-                leaving.ended = true;
-                self.out.commands.push_back(Command::Exit);
-            }
-        }
-        self.leaving = Some(leaving);
-    }
-
-    /// Whether every group is with someone else, or nobody will take it, and our service stands down.
-    fn handed_over(&mut self, since: Time, now: Time) -> bool {
-        let waited = now.since(since);
-        let mut done = true;
-        let patience = self.settings.dead_after.max(Duration::from_secs(2));
-        for at in 0..self.groups.len() {
-            let id = GroupId(u8::try_from(at).unwrap_or(u8::MAX));
-            self.with_group(id, now, |group, cx, out| {
-                let answered = group.offer_answered();
-                let hopeful = if answered { waited < HAND_OVER_BOUND } else { waited < patience };
-                if group.role == Role::Active && !(hopeful && (answered || group.taker(cx).is_some())) {
-                    group.give_up(cx, out);
-                }
-                let down = group.role == Role::Standby && (group.desired.is_none() || group.converged);
-                done &= down;
-            });
-        }
-        done || waited >= HAND_OVER_BOUND
-    }
-
-    fn send_due(&mut self, now: Time) {
-        let urgent = std::mem::take(&mut self.out.urgent);
-        for at in 0..self.peers.len() {
-            let peer = &mut self.peers[at];
-            let asks = peer.wants_asking(now, &self.settings);
-            let ask_due = asks && now.since(peer.asked_at) >= Peer::ask_interval(&self.settings);
-            if ask_due {
-                peer.asked_at = now;
-            }
-            if urgent || ask_due || now >= peer.next_send {
-                self.send_to(at, None, now);
-            }
-        }
-    }
-
-    /// Sends a heartbeat to one peer, over every link.
-    fn send_to(&mut self, at: usize, echo: Option<Echo>, now: Time) {
-        let base = self.heartbeat(self.peers[at].id, now);
-        let peer = &mut self.peers[at];
-        // A plain answer to an unknown session does not stand for the regular heartbeat.
-        if now >= peer.next_send {
-            let on_time = peer.next_send + self.settings.interval;
-            peer.next_send = if on_time > now { on_time } else { now + self.settings.interval };
-        }
-        for link in (0..self.settings.links).map(LinkId) {
-            let mut beat = base.clone();
-            peer.address(&mut beat, link, echo, now);
-            self.out.commands.push_back(Command::Send(Box::new(beat)));
-        }
-    }
-
-    fn heartbeat(&self, to: NodeId, now: Time) -> Heartbeat {
-        let cx = Context { settings: &self.settings, peers: &self.peers, now, started: self.started };
-        let mut hears = NodeSet::default();
-        for peer in self.peers.iter().filter(|peer| peer.heard(now, &self.settings)) {
-            hears.insert(peer.id);
-        }
-        let farewell = self.leaving.filter(|leaving| leaving.farewell.is_some()).map(|leaving| leaving.how);
-        let asks = self
-            .peers
-            .iter()
-            .any(|peer| peer.id == to && peer.late(now, &self.settings) && !peer.back_soon(now));
-        let member = |group: &&Group| group.settings(&cx).nodes.contains(&self.settings.me);
-        Heartbeat {
-            from: self.settings.me,
-            to,
-            link: LinkId(0),
-            session: self.session,
-            sequence: 0,
-            nonce: 0,
-            echo: None,
-            sent_us: now.as_nanos() / 1000,
-            reply: None,
-            ask: asks || farewell.is_some(),
-            goodbye: farewell == Some(Shutdown::Stop),
-            back_in: (farewell == Some(Shutdown::Restart)).then_some(BACK_IN),
-            farewell_seen: false,
-            hears,
-            config_hash: self.settings.config_hash,
-            instance: self.identity.as_ref().map(|(instance, _)| instance.clone()),
-            interfaces: self.identity.as_ref().map(|(_, all)| all.clone()).unwrap_or_default(),
-            groups: self.groups.iter().filter(member).map(|group| group.report(to, &cx)).collect(),
         }
     }
 

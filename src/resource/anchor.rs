@@ -139,13 +139,10 @@ async fn private_ip(
     match holders.as_slice() {
         [] => Ok((Owner::Nobody, Tags::new())),
         [(interface, address)] => {
-            let owner = match roster.owner_of(here, interface) {
-                // A primary address cannot be reassigned, so a node that has it as one is not a node
-                // that holds the group.
-                Owner::Theirs(_) | Owner::Orphaned if address.primary => Owner::Stranger,
-                owner => owner,
-            };
-            Ok((owner, interface.tags.clone()))
+            let owner = roster.owner_of(here, interface);
+            // A primary address cannot be reassigned, so that who has it as one cannot be taken over from.
+            let fixed = address.primary && owner != Owner::Mine;
+            Ok((if fixed { Owner::Stranger } else { owner }, interface.tags.clone()))
         }
         // Reads lag behind a move; a later one will name one holder.
         [_, _, ..] => Err(CloudError::new(
@@ -228,3 +225,6 @@ fn empty(anchor: &Resource) -> CloudError {
     let message = format!("route {:?} has no table or no destination", anchor.name());
     CloudError::new(ErrorKind::Invalid, "ReplaceRoute", message)
 }
+
+#[cfg(test)]
+mod tests;

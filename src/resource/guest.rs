@@ -174,7 +174,7 @@ impl Guest {
     async fn converge(&self, wanted: &GuestAddress, want: bool) -> Result<bool, GuestError> {
         let index = self.index(&wanted.mac).await?;
         let found = self.found(index, wanted.address).await?;
-        if want == !found.is_empty() {
+        if want != found.is_empty() {
             return Ok(false);
         }
         if want {

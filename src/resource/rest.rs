@@ -156,15 +156,13 @@ async fn acquire(run: Run<'_>, piece: &Piece) -> Ending {
         let again = match error.kind {
             ErrorKind::Throttled | ErrorKind::Unreachable | ErrorKind::Credentials => true,
             // It may have landed. Looking is cheaper than a second remap, which AWS may charge for.
-            ErrorKind::NoAnswer => {
-                if matches!(piece.observe(run.cloud).await, Ok(Held::Here)) {
-                    return Ending::Here;
-                }
-                true
-            }
+            ErrorKind::NoAnswer if is_here(run, piece).await => return Ending::Here,
+            ErrorKind::NoAnswer => true,
             // Somebody has made the missing route before us: the next attempt replaces it.
-            ErrorKind::Conflict => matches!(piece, Piece::Route { .. }),
-            ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::Invalid => false,
+            ErrorKind::Conflict if matches!(piece, Piece::Route { .. }) => true,
+            // AWS does not say what it answers to who asks for what it has.
+            ErrorKind::Conflict | ErrorKind::Invalid if is_here(run, piece).await => return Ending::Here,
+            ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::Conflict | ErrorKind::Invalid => false,
         };
         let wait = jitter(pause);
         if !again || (run.now)() + wait >= run.deadline {
@@ -199,7 +197,7 @@ async fn has_followed(run: Run<'_>, piece: &Piece) -> bool {
         if read > 0 {
             tokio::time::sleep(RIDER_PAUSE).await;
         }
-        if matches!(piece.observe(run.cloud).await, Ok(Held::Here)) {
+        if is_here(run, piece).await {
             return true;
         }
         if !(run.still)() {
@@ -207,6 +205,10 @@ async fn has_followed(run: Run<'_>, piece: &Piece) -> bool {
         }
     }
     false
+}
+
+async fn is_here(run: Run<'_>, piece: &Piece) -> bool {
+    matches!(piece.observe(run.cloud).await, Ok(Held::Here))
 }
 
 #[cfg(test)]

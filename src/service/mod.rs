@@ -1,1 +1,3 @@
-//! (to be written)
+//! What runs on a node for a group. For now: the hooks.
+
+pub mod hooks;

@@ -68,10 +68,10 @@ pub(super) fn instance(it: types::Instance) -> Option<Instance> {
 
 fn attached_to(it: types::NetworkInterfaceAttachment) -> Option<String> {
     use types::AttachmentStatus as Status;
-    match it.status {
-        Some(Status::Attached | Status::Attaching) => filled(it.instance_id).or(filled(it.instance_owner_id)),
-        _ => None,
+    if !matches!(it.status, Some(Status::Attached | Status::Attaching)) {
+        return None;
     }
+    filled(it.instance_id).or(filled(it.instance_owner_id))
 }
 
 fn private(it: types::NetworkInterfacePrivateIpAddress) -> Option<PrivateAddress> {

@@ -16,7 +16,10 @@ pub(super) fn from_sdk<E>(action: &'static str, sent: bool, error: SdkError<E, H
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
-    let request_id = error.request_id().map(str::to_owned);
+    let request_id = error
+        .request_id()
+        .map(str::to_owned)
+        .or_else(|| request_id_in(error.raw_response()?.body().bytes().unwrap_or_default()));
     let status = error.raw_response().map(|it| it.status().as_u16());
     let code = error.code().map(str::to_owned);
     let message = error.message().map(str::to_owned);
@@ -45,10 +48,19 @@ where
     CloudError { kind, action, code: None, request_id, message }
 }
 
-/// Our own bound was over before the SDK had said anything.
-pub(super) fn timed_out(action: &'static str, sent: bool, bound: Duration) -> CloudError {
-    let kind = if sent { ErrorKind::NoAnswer } else { ErrorKind::Unreachable };
-    CloudError::new(kind, action, format!("nothing within {}", humantime::format_duration(bound)))
+/// Our own bound was over before the SDK had said anything. `keys`: whether there were credentials to sign
+/// a request with.
+pub(super) fn timed_out(action: &'static str, sent: bool, keys: bool, bound: Duration) -> CloudError {
+    let bound = humantime::format_duration(bound);
+    let (kind, message) = match (sent, keys) {
+        (true, _) => (ErrorKind::NoAnswer, format!("nothing within {bound}")),
+        (false, true) => (ErrorKind::Unreachable, format!("no connection within {bound}")),
+        (false, false) => {
+            let message = format!("their source (instance metadata, say) gave none within {bound}");
+            (ErrorKind::Credentials, message)
+        }
+    };
+    CloudError::new(kind, action, message)
 }
 
 fn kind_without_answer<E>(sent: bool, error: &SdkError<E, HttpResponse>) -> ErrorKind
@@ -93,7 +105,10 @@ fn kind_of_code(action: &str, code: &str, message: &str, status: Option<u16>) ->
         | "Blocked"
         | "OptInRequired"
         | "PendingVerification" => ErrorKind::Denied,
-        "Resource.AlreadyAssociated" | "RouteAlreadyExists" | "InvalidIPAddress.InUse" => ErrorKind::Conflict,
+        "Resource.AlreadyAssociated"
+        | "Resource.AlreadyAssigned"
+        | "RouteAlreadyExists"
+        | "InvalidIPAddress.InUse" => ErrorKind::Conflict,
         // AssignPrivateIpAddresses without AllowReassignment on a taken address: EC2 answers
         // InvalidParameterValue, "[10.0.0.9] assigned, but move is not allowed."
         "InvalidParameterValue" if message.contains("move is not allowed") => ErrorKind::Conflict,
@@ -109,13 +124,20 @@ fn kind_of_code(action: &str, code: &str, message: &str, status: Option<u16>) ->
     }
 }
 
+/// The SDK reads the request id from a header only; EC2 writes it into the body too.
+fn request_id_in(body: &[u8]) -> Option<String> {
+    let body = std::str::from_utf8(body).ok()?;
+    let (_, rest) = body.split_once("<RequestID>")?;
+    rest.split_once("</RequestID>").map(|(id, _)| id.to_owned())
+}
+
 /// The first error of this type in the chain.
 fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     causes(error).find_map(|it| it.downcast_ref())
 }
 
 /// The chain of causes, outermost first; the SDK's outer ones say little alone ("dispatch failure").
-fn chain(error: &(dyn Error + 'static)) -> String {
+pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut parts: Vec<String> = Vec::new();
     for part in causes(error).map(ToString::to_string) {
         if parts.last() != Some(&part) {

@@ -6,10 +6,10 @@
 
 mod answers;
 mod errors;
+mod requests;
 mod warm;
 
 use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -21,18 +21,12 @@ use aws_sdk_ec2::config::retry::RetryConfig;
 use aws_sdk_ec2::config::timeout::TimeoutConfig;
 use aws_sdk_ec2::config::{ConfigBag, IdentityCache, Intercept, RuntimeComponents, SharedHttpClient};
 use aws_sdk_ec2::error::{BoxError, ProvideErrorMetadata, SdkError};
-use aws_sdk_ec2::types::{Filter, Tag};
 use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use futures_util::future::join_all;
-use ipnet::IpNet;
 
 use self::warm::WarmCredentials;
-use super::{
-    Address, Answer, Cloud, CloudError, Destination, ErrorKind, Instance, Interface, InterfaceFilter,
-    RouteTable,
-};
-use crate::config::Aws;
+use super::{Cloud, CloudError, ErrorKind, InterfaceFilter, Settings};
 
 /// TCP and TLS together. A node in the region answers within milliseconds; what takes longer is lost.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -64,20 +58,20 @@ struct Line {
 }
 
 impl Ec2 {
-    /// Reads region, profile, endpoint and the source of credentials as the AWS tools do; what `aws` says
-    /// goes before environment and files. Makes no call to EC2, but may ask IMDS for the region.
+    /// Reads region, profile, endpoint and the source of credentials as the AWS tools do; what `settings`
+    /// say goes before environment and files. Makes no call to EC2, but may ask IMDS for the region.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] if no region can be found.
-    pub async fn connect(aws: &Aws) -> Result<Self, CloudError> {
+    pub async fn connect(settings: &Settings) -> Result<Self, CloudError> {
         let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http_client());
-        if let Some(region) = &aws.region {
+        if let Some(region) = &settings.region {
             loader = loader.region(Region::new(region.clone()));
         }
-        if let Some(profile) = &aws.profile {
+        if let Some(profile) = &settings.profile {
             loader = loader.profile_name(profile);
         }
-        if let Some(url) = &aws.endpoint_url {
+        if let Some(url) = &settings.endpoint_url {
             loader = loader.endpoint_url(url);
         }
         let shared = loader.load().await;
@@ -94,7 +88,10 @@ impl Ec2 {
         };
         let clock = shared.time_source().unwrap_or_default();
         let credentials = WarmCredentials::new(source, clock);
-        let call_timeout = if aws.call_timeout.is_zero() { CALL_TIMEOUT } else { aws.call_timeout };
+        let call_timeout = match settings.call_timeout {
+            Duration::ZERO => CALL_TIMEOUT,
+            some => some,
+        };
         let config = aws_sdk_ec2::config::Builder::from(&shared)
             .credentials_provider(credentials.clone())
             .identity_cache(IdentityCache::no_cache())
@@ -124,14 +121,17 @@ impl Ec2 {
 
     /// One round of [`Self::keep_warm`].
     pub async fn warm_up(&self, connections: usize) {
-        if self.credentials.remaining().is_none_or(|it| it < REFRESH_BEFORE)
-            && let Err(error) = self.credentials.refresh().await
-        {
-            tracing::warn!(error = %aws_smithy_types::error::display::DisplayErrorContext(&error), "no new credentials");
-        }
         let nothing = InterfaceFilter::Ids(vec!["eni-00000000000000000".to_owned()]);
         let calls = (0..connections).map(|_| self.interfaces(&nothing));
-        for error in join_all(calls).await.into_iter().filter_map(Result::err).take(1) {
+        let renew = async {
+            if self.credentials.remaining().is_none_or(|it| it < REFRESH_BEFORE)
+                && let Err(error) = self.credentials.refresh().await
+            {
+                tracing::warn!(error = errors::chain(&error), "no new credentials");
+            }
+        };
+        let ((), answers) = futures_util::future::join(renew, join_all(calls)).await;
+        if let Some(error) = answers.into_iter().find_map(Result::err) {
             tracing::debug!(%error, "keeping the connections warm");
         }
     }
@@ -171,7 +171,10 @@ impl Ec2 {
         let error = match result {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(error)) => errors::from_sdk(action, sent.is_set(), error),
-            Err(_elapsed) => errors::timed_out(action, sent.is_set(), self.call_timeout),
+            Err(_elapsed) => {
+                let keys = self.credentials.remaining().is_some();
+                errors::timed_out(action, sent.is_set(), keys, self.call_timeout)
+            }
         };
         match error.kind {
             // Silence without a status: the other connections of this line are likely to be as dead.
@@ -215,157 +218,6 @@ impl Ec2 {
     }
 }
 
-impl Cloud for Ec2 {
-    fn address<'a>(&'a self, allocation: &'a str) -> Answer<'a, Option<Address>> {
-        Box::pin(async move {
-            let call = |client: Client, sent| {
-                let filtered = client.describe_addresses().filters(filter("allocation-id", [allocation]));
-                filtered.customize().interceptor(sent).send()
-            };
-            let answer = self.describe("DescribeAddresses", call).await?;
-            let mut addresses = answer.addresses.unwrap_or_default().into_iter().map(answers::address);
-            Ok(addresses.find(|it| it.allocation == allocation))
-        })
-    }
-
-    fn interfaces<'a>(&'a self, wanted: &'a InterfaceFilter) -> Answer<'a, Vec<Interface>> {
-        Box::pin(async move {
-            let call = |client: Client, sent| {
-                let filtered =
-                    client.describe_network_interfaces().set_filters(Some(interface_filters(wanted)));
-                filtered.customize().interceptor(sent).send()
-            };
-            let answer = self.describe("DescribeNetworkInterfaces", call).await?;
-            Ok(answer.network_interfaces.unwrap_or_default().into_iter().map(answers::interface).collect())
-        })
-    }
-
-    fn route_tables<'a>(&'a self, tables: &'a [String]) -> Answer<'a, Vec<RouteTable>> {
-        Box::pin(async move {
-            let call = |client: Client, sent| {
-                let filtered = client
-                    .describe_route_tables()
-                    .filters(filter("route-table-id", tables.iter().map(String::as_str)));
-                filtered.customize().interceptor(sent).send()
-            };
-            let answer = self.describe("DescribeRouteTables", call).await?;
-            Ok(answer.route_tables.unwrap_or_default().into_iter().map(answers::route_table).collect())
-        })
-    }
-
-    fn instance<'a>(&'a self, instance: &'a str) -> Answer<'a, Option<Instance>> {
-        Box::pin(async move {
-            let call = |client: Client, sent| {
-                let filtered = client.describe_instances().filters(filter("instance-id", [instance]));
-                filtered.customize().interceptor(sent).send()
-            };
-            let answer = self.describe("DescribeInstances", call).await?;
-            let mut instances = answer
-                .reservations
-                .unwrap_or_default()
-                .into_iter()
-                .flat_map(|it| it.instances.unwrap_or_default())
-                .filter_map(answers::instance);
-            Ok(instances.find(|it| it.id == instance))
-        })
-    }
-
-    fn associate_address<'a>(
-        &'a self,
-        allocation: &'a str,
-        interface: &'a str,
-        private_ip: Ipv4Addr,
-        reassociate: bool,
-    ) -> Answer<'a, String> {
-        Box::pin(async move {
-            let call = |client: Client, sent| {
-                client
-                    .associate_address()
-                    .allocation_id(allocation)
-                    .network_interface_id(interface)
-                    .private_ip_address(private_ip.to_string())
-                    .allow_reassociation(reassociate)
-                    .customize()
-                    .interceptor(sent)
-                    .send()
-            };
-            let answer = self.once("AssociateAddress", call).await?;
-            Ok(answer.association_id.unwrap_or_default())
-        })
-    }
-
-    fn assign_private_ip<'a>(
-        &'a self,
-        interface: &'a str,
-        address: Ipv4Addr,
-        reassign: bool,
-    ) -> Answer<'a, ()> {
-        Box::pin(async move {
-            let call = |client: Client, sent| {
-                client
-                    .assign_private_ip_addresses()
-                    .network_interface_id(interface)
-                    .private_ip_addresses(address.to_string())
-                    .allow_reassignment(reassign)
-                    .customize()
-                    .interceptor(sent)
-                    .send()
-            };
-            self.once("AssignPrivateIpAddresses", call).await.map(drop)
-        })
-    }
-
-    fn replace_route<'a>(
-        &'a self,
-        table: &'a str,
-        destination: &'a Destination,
-        interface: &'a str,
-    ) -> Answer<'a, ()> {
-        Box::pin(async move {
-            let call = |client: Client, sent| {
-                let request = client.replace_route().route_table_id(table).network_interface_id(interface);
-                let request = match destination {
-                    Destination::Cidr(IpNet::V4(net)) => request.destination_cidr_block(net.to_string()),
-                    Destination::Cidr(IpNet::V6(net)) => request.destination_ipv6_cidr_block(net.to_string()),
-                    Destination::PrefixList(id) => request.destination_prefix_list_id(id),
-                };
-                request.customize().interceptor(sent).send()
-            };
-            self.once("ReplaceRoute", call).await.map(drop)
-        })
-    }
-
-    fn create_route<'a>(
-        &'a self,
-        table: &'a str,
-        destination: &'a Destination,
-        interface: &'a str,
-    ) -> Answer<'a, ()> {
-        Box::pin(async move {
-            let call = |client: Client, sent| {
-                let request = client.create_route().route_table_id(table).network_interface_id(interface);
-                let request = match destination {
-                    Destination::Cidr(IpNet::V4(net)) => request.destination_cidr_block(net.to_string()),
-                    Destination::Cidr(IpNet::V6(net)) => request.destination_ipv6_cidr_block(net.to_string()),
-                    Destination::PrefixList(id) => request.destination_prefix_list_id(id),
-                };
-                request.customize().interceptor(sent).send()
-            };
-            self.once("CreateRoute", call).await.map(drop)
-        })
-    }
-
-    fn write_tag<'a>(&'a self, resource: &'a str, key: &'a str, value: &'a str) -> Answer<'a, ()> {
-        Box::pin(async move {
-            let call = |client: Client, sent| {
-                let tag = Tag::builder().key(key).value(value).build();
-                client.create_tags().resources(resource).tags(tag).customize().interceptor(sent).send()
-            };
-            self.once("CreateTags", call).await.map(drop)
-        })
-    }
-}
-
 /// Set as soon as a request is about to be handed to the connection: from then on EC2 may act on it.
 #[derive(Clone, Debug, Default)]
 struct Sent(Arc<AtomicBool>);
@@ -401,36 +253,15 @@ pub(super) fn http_client() -> SharedHttpClient {
 }
 
 fn timeouts(call: Duration) -> TimeoutConfig {
+    // The bound on the whole is ours; the SDK's own are there in case that it goes on by itself.
+    let backstop = call + Duration::from_millis(100);
     TimeoutConfig::builder()
         // Below the bound of the call, so that a connect that hangs is known as one.
         .connect_timeout(CONNECT_TIMEOUT.min(call / 2))
-        .read_timeout(call)
-        .operation_attempt_timeout(call)
-        .operation_timeout(call)
+        .read_timeout(backstop)
+        .operation_attempt_timeout(backstop)
+        .operation_timeout(backstop)
         .build()
-}
-
-fn filter<'a>(name: &str, values: impl IntoIterator<Item = &'a str>) -> Filter {
-    let values = values.into_iter().map(str::to_owned).collect();
-    Filter::builder().name(name).set_values(Some(values)).build()
-}
-
-fn interface_filters(wanted: &InterfaceFilter) -> Vec<Filter> {
-    match wanted {
-        InterfaceFilter::Ids(ids) => {
-            vec![filter("network-interface-id", ids.iter().map(String::as_str))]
-        }
-        InterfaceFilter::Instance(id) => vec![filter("attachment.instance-id", [id.as_str()])],
-        InterfaceFilter::Addresses { addresses, vpc } => {
-            let name = if addresses.iter().any(IpAddr::is_ipv6) {
-                "ipv6-addresses.ipv6-address"
-            } else {
-                "addresses.private-ip-address"
-            };
-            let values: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-            vec![filter(name, values.iter().map(String::as_str)), filter("vpc-id", [vpc.as_str()])]
-        }
-    }
 }
 
 #[cfg(test)]

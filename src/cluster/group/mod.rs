@@ -8,7 +8,6 @@ mod role;
 pub(super) mod take;
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use self::counter::{Rest, Writer};
 use self::knowledge::{Change, Knowledge};
@@ -393,6 +392,3 @@ impl Group {
         self.tell(Level::Info, "maintenance", text.into(), cx, out);
     }
 }
-
-/// How long after the last word the process may take to end.
-pub(super) const FAREWELL: Duration = Duration::from_millis(500);

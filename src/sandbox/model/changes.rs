@@ -14,7 +14,6 @@ const KEPT: usize = 20_000;
 
 /// One effective change.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Change {
     /// Counts up from 1, without gaps.
     pub seq: u64,
@@ -111,7 +110,8 @@ impl Log {
     }
 }
 
-fn facts(state: &State) -> BTreeMap<Subject, String> {
+/// What can change, with its value.
+pub(super) fn facts(state: &State) -> BTreeMap<Subject, String> {
     let mut facts = BTreeMap::new();
     for address in state.elastic_ips.values() {
         if let Some(at) = &address.association {

@@ -9,7 +9,7 @@ use super::error::ApiError;
 
 /// A fault, as it is asked for.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(try_from = "Written", rename_all = "kebab-case")]
+#[serde(try_from = "Written")]
 pub struct FaultSpec {
     /// What goes wrong.
     #[serde(flatten)]
@@ -199,7 +199,7 @@ impl Faults {
 
 /// A fault as JSON has it: flat, and without keys that mean nothing.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields)]
 struct Written {
     kind: String,
     ms: Option<u64>,

@@ -15,7 +15,6 @@ pub type Tags = BTreeMap<String, String>;
 
 /// Everything at one instant. Keys are ids.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct State {
     /// VPCs.
     pub vpcs: BTreeMap<String, Network>,

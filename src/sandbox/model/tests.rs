@@ -388,7 +388,7 @@ fn faults_meet_whom_they_name_and_end() {
     let read = |text: &str| serde_json::from_str::<FaultSpec>(text);
     let spec = read(r#"{"kind":"throttle","action":"Describe*","caller":"ivr-b","count":1}"#).unwrap();
     faults.add(spec, T0);
-    faults.add(read(r#"{"kind":"delay","ms":150,"for-ms":1000}"#).unwrap(), T0);
+    faults.add(read(r#"{"kind":"delay","ms":150,"for_ms":1000}"#).unwrap(), T0);
     assert!(read(r#"{"kind":"delay"}"#).is_err());
     assert!(read(r#"{"kind":"hang","colour":"red"}"#).is_err());
     let other = faults.judge(Service::Ec2, &["ivr-a"], "DescribeVpcs", T0);
@@ -414,5 +414,109 @@ fn a_contradictory_description_is_refused() {
     ] {
         let error = Spec::parse(text).and_then(|spec| Vpc::new(&spec, 1)).unwrap_err();
         assert!(error.0.contains(expected), "{error}");
+    }
+}
+
+mod any_calls {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// One call, its ids chosen by number from what is there.
+    fn request(pair: &Pair, kind: u8, pick: [usize; 3], flag: bool) -> Request {
+        let interfaces = [&pair.a[..], &pair.b[..], &["eni-00000000000000000".to_owned()]].concat();
+        let interface = interfaces[pick[0] % interfaces.len()].clone();
+        let eips: Vec<_> = pair.vpc.state().elastic_ips.keys().cloned().collect();
+        let last = [11, 12, 100, 50, 51][pick[1] % 5];
+        let address = Ipv4Addr::new(127, 0, u8::from(pick[2].is_multiple_of(4)), last);
+        let destination = ["10.99.0.0/24", "10.98.0.0/24", "127.0.0.0/16"][pick[1] % 3];
+        let ids = vec![pair.instance(["ivr-a", "ivr-b"][pick[0] % 2])];
+        let instances = Instances { ids, skip_os_shutdown: flag, ..Instances::default() };
+        match kind % 10 {
+            0 | 1 => Request::AssociateAddress(AssociateAddress {
+                allocation: eips.get(pick[2] % eips.len()).cloned(),
+                interface: Some(interface),
+                private_ip: flag.then_some(address),
+                reassociate: [None, Some(true), Some(false)][pick[1] % 3],
+                ..AssociateAddress::default()
+            }),
+            2 => Request::DisassociateAddress {
+                association: pair.vpc.state().elastic_ips[&eips[pick[0] % eips.len()]]
+                    .association
+                    .as_ref()
+                    .map(|it| it.id.clone()),
+                public_ip: None,
+                dry_run: flag,
+            },
+            3 | 4 => Request::AssignPrivateIpAddresses {
+                interface,
+                addresses: vec![address],
+                count: None,
+                reassign: flag,
+            },
+            5 => Request::UnassignPrivateIpAddresses { interface, addresses: vec![address] },
+            6 => Request::CreateRoute(pair.route(destination, &interface)),
+            7 => Request::ReplaceRoute(pair.route(destination, &interface)),
+            8 => Request::StopInstances(instances),
+            _ if pick[2].is_multiple_of(10) => Request::TerminateInstances(instances),
+            _ => Request::StartInstances(instances),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+
+        /// Whatever is called: an address is on one interface, an Elastic IP goes to an address that is
+        /// there and has it for itself, and the log tells the whole story.
+        #[test]
+        fn keep_the_rules(
+            seed: u64,
+            calls in prop::collection::vec((0..10_u8, any::<[usize; 3]>(), any::<bool>(), 0..4000_u64), 1..60),
+        ) {
+            let mut pair = Pair::with(|spec| {
+                spec.settings.quirks = Quirks::from_seed(seed);
+                spec.settings.throttling = false;
+            });
+            let mut now = Duration::ZERO;
+            let mut told: BTreeMap<Subject, String> = BTreeMap::new();
+            for (subject, value) in changes::facts(pair.vpc.state()) {
+                told.insert(subject, value);
+            }
+            for (kind, pick, flag, wait) in calls {
+                now += Duration::from_millis(wait);
+                let (before, last) = (pair.vpc.state().clone(), pair.vpc.last_change());
+                let request = request(&pair, kind, pick, flag);
+                pair.vpc.advance(now);
+                let advanced = pair.vpc.last_change();
+                let result = pair.vpc.call("t", &request, now);
+                if result.is_err() && last == advanced {
+                    prop_assert_eq!(&before, pair.vpc.state());
+                }
+                let mut on = BTreeMap::new();
+                for interface in pair.vpc.state().interfaces.values() {
+                    for address in interface.addresses() {
+                        let other = on.insert((interface.subnet.clone(), address), interface.id.clone());
+                        prop_assert_eq!(other, None);
+                    }
+                }
+                let mut places = BTreeSet::new();
+                for it in pair.vpc.state().elastic_ips.values() {
+                    let Some(at) = &it.association else { continue };
+                    prop_assert!(pair.vpc.state().interfaces[&at.interface].has(at.private_ip));
+                    prop_assert!(places.insert((at.interface.clone(), at.private_ip)));
+                }
+            }
+            for (number, change) in (1..).zip(pair.vpc.changes(0)) {
+                prop_assert_eq!(change.seq, number);
+                let was = match &change.to {
+                    Some(to) => told.insert(change.subject.clone(), to.clone()),
+                    None => told.remove(&change.subject),
+                };
+                prop_assert_eq!(&was, &change.from);
+            }
+            prop_assert_eq!(told, changes::facts(pair.vpc.state()));
+        }
     }
 }

@@ -8,6 +8,7 @@
 //! | `POST /_sandbox/faults` | adds one (an object) or several (an array); answers their numbers |
 //! | `DELETE /_sandbox/faults` | ends all |
 //! | `DELETE /_sandbox/faults/N` | ends one |
+//! | `POST /_sandbox/reset` | everything as it was at the start: same ids, no faults, no changes |
 //! | `POST /_sandbox/instances/I/stop` | StopInstances with Force and SkipOsShutdown, whatever the protection or the faults |
 //! | `POST /_sandbox/instances/I/start`, `…/terminate` | likewise |
 //! | `POST /_sandbox/instances/I/impair`, `…/heal` | its status checks fail, or succeed again |
@@ -15,7 +16,7 @@
 //! `I` is an instance's name or id. A fault:
 //!
 //! ```json
-//! {"kind": "throttle", "action": "AssociateAddress", "caller": "ivr-b", "count": 3, "for-ms": 10000}
+//! {"kind": "throttle", "action": "AssociateAddress", "caller": "ivr-b", "count": 3, "for_ms": 10000}
 //! ```
 //!
 //! `kind` is one of `throttle`, `deny`, `hang` (with a caller and no action: the node is cut off from EC2),
@@ -24,7 +25,7 @@
 //! default) or `imds`; with `imds` the action is the beginning of a path (`"api/token"`, `"meta-data/iam*"`).
 //! All but `kind` may be absent: then it meets every action, every caller, always.
 //!
-//! A change in the log has `at-us`, microseconds since the sandbox's start; `started-unix-us` and `now-us`
+//! A change in the log has `at_us`, microseconds since the sandbox's start; `started_unix_us` and `now_us`
 //! relate that to other clocks.
 
 use http_body_util::Full;
@@ -53,6 +54,10 @@ pub(super) fn answer(world: &World, head: &Request<()>, body: &[u8]) -> Response
             Ok(number) if world.lock().faults.remove(number) => Ok(json!({})),
             Ok(_) | Err(_) => Err((404, format!("there is no fault {number}"))),
         },
+        (&Method::POST, ["reset"]) => {
+            reset(world);
+            Ok(json!({}))
+        }
         (&Method::POST, ["instances", name, order]) => instance(world, name, order),
         (method, _) => Err((404, format!("there is no {method} {PREFIX}{path}"))),
     };
@@ -75,8 +80,8 @@ fn state(world: &World, since: u64) -> Value {
     inner.vpc.advance(now);
     let micros = |it: std::time::Duration| u64::try_from(it.as_micros()).unwrap_or(u64::MAX);
     json!({
-        "started-unix-us": micros(world.started),
-        "now-us": micros(now),
+        "started_unix_us": micros(world.started),
+        "now_us": micros(now),
         "seq": inner.vpc.last_change(),
         "holders": holders(inner.vpc.state()),
         "changes": inner.vpc.changes(since).collect::<Vec<_>>(),
@@ -114,6 +119,15 @@ fn holders(state: &State) -> Value {
         }
     }
     Value::Array(holders)
+}
+
+fn reset(world: &World) {
+    let now = world.now();
+    let mut inner = world.lock();
+    inner.vpc = world.fresh.clone();
+    inner.vpc.advance(now);
+    inner.faults.clear();
+    inner.calls.clear();
 }
 
 fn add_faults(world: &World, body: &[u8]) -> Result {

@@ -31,6 +31,9 @@ pub(super) async fn answer(world: Arc<World>, request: Request<Incoming>) -> Ans
         Ok(key) => key,
         Err(error) => return Ok(finish(&world, "?", &action, Err(error))),
     };
+    if caller.instance.as_ref().is_some_and(|it| !world.runs(it)) {
+        return Err(dropped());
+    }
     let names = [caller.name.as_str(), caller.instance.as_deref().unwrap_or(""), caller.id.as_str()];
     let verdict = {
         let now = world.now();
@@ -80,7 +83,10 @@ fn finish(
     let mut inner = world.lock();
     let request_id = inner.random.uuid();
     let code = outcome.as_ref().map_or_else(|error| error.code, |_| "OK");
-    *inner.calls.entry(format!("{caller} {action} {code}")).or_insert(0) += 1;
+    // Names from outside are not kept: there is no end to them.
+    let counted =
+        if matches!(code, "AuthFailure" | "InvalidAction" | "MissingAction") { "?" } else { action };
+    *inner.calls.entry(format!("{caller} {counted} {code}")).or_insert(0) += 1;
     let (status, body) = match &outcome {
         Ok(response) => {
             let context = xml::Context {

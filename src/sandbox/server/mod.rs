@@ -8,6 +8,7 @@ mod auth;
 mod ec2;
 mod imds;
 mod query;
+mod things;
 mod xml;
 
 use std::collections::BTreeMap;
@@ -28,10 +29,11 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::model::{Faults, Random, Spec, Vpc};
+use super::model::{Faults, InstanceState, Random, Spec, Vpc};
 use auth::AccessKey;
 
 pub use query::parse;
+pub use things::{Credentials, Named, RunningElasticIp, RunningInstance, RunningInterface};
 
 /// Where the time comes from: nothing in the sandbox reads a clock itself.
 #[derive(Clone)]
@@ -59,7 +61,6 @@ pub struct Options {
 
 /// A sandbox that runs, until it is dropped or shut down: its addresses, keys and ids.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Running {
     /// EC2's endpoint ("http://127.0.0.1:PORT").
     pub ec2_url: String,
@@ -83,70 +84,6 @@ pub struct Running {
     world: Arc<World>,
     #[serde(skip)]
     tasks: Vec<JoinHandle<Infallible>>,
-}
-
-/// A name and an id.
-#[derive(Clone, Debug, Serialize)]
-pub struct Named {
-    /// The name in the description.
-    pub name: String,
-    /// The id.
-    pub id: String,
-}
-
-/// An Elastic IP.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct RunningElasticIp {
-    /// The name in the description.
-    pub name: String,
-    /// The allocation id.
-    pub allocation_id: String,
-    /// The public address.
-    pub public_ip: Ipv4Addr,
-}
-
-/// An instance.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct RunningInstance {
-    /// Its name.
-    pub name: String,
-    /// Its id.
-    pub instance_id: String,
-    /// Its metadata service ("http://127.0.0.1:PORT").
-    pub imds_url: String,
-    /// The keys that its metadata service hands out.
-    pub credentials: Credentials,
-    /// Its interfaces, by device index.
-    pub interfaces: Vec<RunningInterface>,
-}
-
-/// An interface of an instance.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct RunningInterface {
-    /// Its id.
-    pub id: String,
-    /// Its subnet.
-    pub subnet_id: String,
-    /// Its primary private address.
-    pub address: Ipv4Addr,
-    /// Its secondary private addresses, at the start.
-    pub secondary: Vec<Ipv4Addr>,
-}
-
-/// Keys.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Credentials {
-    /// AWS_ACCESS_KEY_ID.
-    pub access_key_id: String,
-    /// AWS_SECRET_ACCESS_KEY.
-    pub secret_access_key: String,
-    /// AWS_SESSION_TOKEN.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub session_token: Option<String>,
 }
 
 impl Running {
@@ -212,7 +149,7 @@ pub async fn serve(spec: Spec, options: Options) -> io::Result<Running> {
             instance_id: it.id.clone(),
             imds_url,
             credentials: Credentials::of(&key),
-            interfaces: interfaces(&vpc, &it.id),
+            interfaces: things::interfaces(&vpc, &it.id),
         });
         listeners.push((listener, key.clone()));
         keys.insert(key.id.clone(), key);
@@ -234,6 +171,8 @@ pub async fn serve(spec: Spec, options: Options) -> io::Result<Running> {
 /// What all listeners share.
 #[derive(Debug)]
 struct World {
+    /// As it was at the start, for a reset.
+    fresh: Vpc,
     inner: Mutex<Inner>,
     keys: BTreeMap<String, AccessKey>,
     clock: Clock,
@@ -259,6 +198,7 @@ impl World {
     fn new(vpc: Vpc, keys: BTreeMap<String, AccessKey>, random: Random, clock: Clock) -> Self {
         let started = (clock.wall)();
         Self {
+            fresh: vpc.clone(),
             inner: Mutex::new(Inner {
                 vpc,
                 faults: Faults::default(),
@@ -278,19 +218,19 @@ impl World {
         (self.clock.monotonic)().saturating_sub(self.zero)
     }
 
+    /// Whether an instance can send anything at all: one that has stopped is silent, whatever its processes
+    /// on this machine do.
+    fn runs(&self, instance: &str) -> bool {
+        let now = self.now();
+        let mut inner = self.lock();
+        inner.vpc.advance(now);
+        let state = inner.vpc.state().instances.get(instance).map(|it| it.state);
+        state.is_some_and(|it| !matches!(it, InstanceState::Stopped | InstanceState::Terminated))
+    }
+
     /// The lock is never held over an await, and nothing panics under it.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Credentials {
-    fn of(key: &AccessKey) -> Self {
-        Self {
-            access_key_id: key.id.clone(),
-            secret_access_key: key.secret.clone(),
-            session_token: key.token.clone(),
-        }
     }
 }
 
@@ -331,16 +271,6 @@ fn describe(
     running
 }
 
-fn interfaces(vpc: &Vpc, instance: &str) -> Vec<RunningInterface> {
-    let found = vpc.state().interfaces_of(instance).into_iter().map(|it| RunningInterface {
-        id: it.id.clone(),
-        subnet_id: it.subnet.clone(),
-        address: it.primary,
-        secondary: it.secondary.clone(),
-    });
-    found.collect()
-}
-
 /// What a service answers; an error closes the connection without an answer.
 type Answer = io::Result<Response<Full<Bytes>>>;
 
@@ -366,7 +296,8 @@ where
                     let _ = stream.set_nodelay(true);
                     let service = service_fn(answer.clone());
                     let mut http = hyper::server::conn::http1::Builder::new();
-                    http.timer(TokioTimer::new());
+                    // An idle connection is kept: agents keep theirs warm.
+                    http.timer(TokioTimer::new()).header_read_timeout(None);
                     connections.spawn(http.serve_connection(TokioIo::new(stream), service));
                 }
                 // Out of file descriptors, say: the next round may find some.

@@ -54,25 +54,10 @@ struct Form(BTreeMap<String, String>);
 
 impl Form {
     fn request(&mut self, action: &str) -> Result<Request, ApiError> {
+        if action.starts_with("Describe") {
+            return self.describe_request(action);
+        }
         Ok(match action {
-            "DescribeAddresses" => {
-                let mut it = self.describe("AllocationId")?;
-                for text in self.list("PublicIp") {
-                    it.public_ips.push(ipv4("PublicIp", &text)?);
-                }
-                Request::DescribeAddresses(it)
-            }
-            "DescribeNetworkInterfaces" => {
-                Request::DescribeNetworkInterfaces(self.describe("NetworkInterfaceId")?)
-            }
-            "DescribeRouteTables" => Request::DescribeRouteTables(self.describe("RouteTableId")?),
-            "DescribeInstances" => Request::DescribeInstances(self.describe("InstanceId")?),
-            "DescribeInstanceStatus" => {
-                let all = self.flag("IncludeAllInstances")?.unwrap_or(false);
-                Request::DescribeInstanceStatus(self.describe("InstanceId")?, all)
-            }
-            "DescribeSubnets" => Request::DescribeSubnets(self.describe("SubnetId")?),
-            "DescribeVpcs" => Request::DescribeVpcs(self.describe("VpcId")?),
             "AssociateAddress" => Request::AssociateAddress(AssociateAddress {
                 allocation: self.take("AllocationId"),
                 public_ip: self.ip("PublicIp")?,
@@ -121,10 +106,31 @@ impl Form {
                 })?,
                 dry_run: self.dry_run()?,
             },
-            other => {
-                let message = format!("The action {other} is not valid for this web service.");
-                return Err(ApiError::new("InvalidAction", message));
+            _ => return Err(invalid_action(action)),
+        })
+    }
+
+    fn describe_request(&mut self, action: &str) -> Result<Request, ApiError> {
+        Ok(match action {
+            "DescribeAddresses" => {
+                let mut it = self.describe("AllocationId")?;
+                for text in self.list("PublicIp") {
+                    it.public_ips.push(ipv4("PublicIp", &text)?);
+                }
+                Request::DescribeAddresses(it)
             }
+            "DescribeNetworkInterfaces" => {
+                Request::DescribeNetworkInterfaces(self.describe("NetworkInterfaceId")?)
+            }
+            "DescribeRouteTables" => Request::DescribeRouteTables(self.describe("RouteTableId")?),
+            "DescribeInstances" => Request::DescribeInstances(self.describe("InstanceId")?),
+            "DescribeInstanceStatus" => {
+                let all = self.flag("IncludeAllInstances")?.unwrap_or(false);
+                Request::DescribeInstanceStatus(self.describe("InstanceId")?, all)
+            }
+            "DescribeSubnets" => Request::DescribeSubnets(self.describe("SubnetId")?),
+            "DescribeVpcs" => Request::DescribeVpcs(self.describe("VpcId")?),
+            _ => return Err(invalid_action(action)),
         })
     }
 
@@ -344,6 +350,10 @@ fn index<'a>(key: &'a str, name: &str) -> Option<(u32, &'a str)> {
     let rest = key.strip_prefix(name)?.strip_prefix('.')?;
     let (number, member) = rest.split_once('.').unwrap_or((rest, ""));
     Some((number.parse().ok()?, member))
+}
+
+fn invalid_action(action: &str) -> ApiError {
+    ApiError::new("InvalidAction", format!("The action {action} is not valid for this web service."))
 }
 
 fn ipv4(name: &str, text: &str) -> Result<Ipv4Addr, ApiError> {

@@ -1,0 +1,84 @@
+//! What the core wants done, done: each wish is a task that ends in at most one event. The latest wish
+//! counts; nothing here can keep the heart waiting.
+
+mod calls;
+mod guest;
+mod hooks;
+mod identity;
+mod notify;
+mod rest;
+mod store;
+mod world;
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::heart::Word;
+use super::shell::{Shell, Wanted};
+use super::store::{State, Store};
+use super::{notices, systemd};
+use crate::cluster::{Command, Desired, Time};
+pub use identity::WhoAmI;
+pub(super) use notify::keep_systemd_posted;
+
+/// Starts what runs for as long as the agent does: identity, the groups' worlds.
+pub(super) fn start(shell: &Arc<Shell>, who_am_i: WhoAmI) {
+    tokio::spawn(identity::learn(Arc::clone(shell), who_am_i));
+    for (group, _) in shell.own_groups() {
+        world::start(shell, group);
+    }
+}
+
+/// Carries out what the heart says until the heart has ended; then everything is on disk.
+pub(super) async fn carry_out(
+    shell: Arc<Shell>,
+    mut words: UnboundedReceiver<Word>,
+    store: Store,
+    state: State,
+) {
+    let store = store::Writer::start(store, state, Arc::clone(&shell));
+    while let Some(word) = words.recv().await {
+        match word {
+            Word::Do(at, command) => begin(&shell, &store, at, command),
+            Word::Peer { node, instance, interfaces } => {
+                shell.roster.heard(node, instance.as_deref(), &interfaces);
+                shell.interfaces_of(node, &interfaces);
+            }
+            Word::Trouble { call, text } => shell.errors.failed(call, &text, &text),
+        }
+    }
+    store.finish().await;
+    let _told = systemd::stopping("the agent has ended");
+}
+
+fn begin(shell: &Arc<Shell>, store: &store::Writer, at: Time, command: Command) {
+    let own = Arc::clone(shell);
+    match command {
+        // The heart sends and ends by itself.
+        Command::Send(_) | Command::Exit => {}
+        Command::ReadAnchor { group, call } => drop(tokio::spawn(calls::read_anchor(own, group, call))),
+        Command::ReadInstance { node, call } => drop(tokio::spawn(calls::read_instance(own, node, call))),
+        Command::TakeAnchor { group, call, from } => {
+            drop(tokio::spawn(calls::take_anchor(own, group, call, from)));
+        }
+        Command::WriteCounter { group, n } => drop(tokio::spawn(calls::write_counter(own, group, n))),
+        Command::WriteOwnTag { group } => drop(tokio::spawn(calls::write_own_tag(own, group))),
+        Command::Converge { group, desired, change } => {
+            let Some((_, world)) = shell.group(group) else { return };
+            if desired == Desired::Standby {
+                shell.timeline.ended(group);
+            }
+            world.wanted.send_replace(Wanted { desired: Some(desired), change });
+        }
+        Command::Store { group, memory } => store.put(group, memory),
+        Command::Tell(notice) => {
+            if notice.id == "decided"
+                && let Some(group) = notice.group
+            {
+                shell.timeline.decided(group, at, shell.names.text(&notice.text));
+            }
+            notices::log(&notice, &shell.names);
+        }
+    }
+}

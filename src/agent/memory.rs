@@ -1,0 +1,58 @@
+//! What survives a restart: between the core's words and the file's.
+
+use super::names::Names;
+use super::store::{GroupState, MaintenanceState, State};
+use crate::cluster::{GroupId, Maintenance, Memory, Time};
+
+/// What is remembered of each group, in the order of the configuration.
+pub(super) fn load(state: &State, names: &Names, boot: &str) -> Vec<Memory> {
+    let of =
+        |name: &String| state.groups.get(name).map(|it| memory(it, state.boot == boot)).unwrap_or_default();
+    names.groups.iter().map(of).collect()
+}
+
+/// Puts what the core wants remembered where the file has it.
+pub(super) fn put(state: &mut State, names: &Names, group: GroupId, memory: &Memory) {
+    let kept = GroupState {
+        term: memory.term,
+        maintenance: MaintenanceState { version: memory.maintenance.version, on: memory.maintenance.on },
+        standby: memory.standby,
+        silent_takeovers: memory.silent_takeovers.iter().map(|at| at.as_nanos()).collect(),
+    };
+    state.groups.insert(names.group(group).to_owned(), kept);
+}
+
+/// Which boot of the machine this is: times since boot mean nothing in another one.
+pub(super) fn boot() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+fn memory(kept: &GroupState, same_boot: bool) -> Memory {
+    let takeovers = kept.silent_takeovers.iter().copied().map(Time::from_nanos);
+    Memory {
+        term: kept.term,
+        maintenance: Maintenance { version: kept.maintenance.version, on: kept.maintenance.on },
+        standby: kept.standby,
+        silent_takeovers: takeovers.filter(|_| same_boot).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_put_is_loaded_but_times_only_in_the_same_boot() {
+        let names = Names { cluster: "c".into(), nodes: vec![], groups: vec!["a".into(), "b".into()] };
+        let memory = Memory {
+            term: 7,
+            maintenance: Maintenance { version: 2, on: true },
+            standby: true,
+            silent_takeovers: vec![Time::from_nanos(5)],
+        };
+        let mut state = State { boot: "x".into(), ..State::default() };
+        put(&mut state, &names, GroupId(1), &memory);
+        assert_eq!(load(&state, &names, "x"), [Memory::default(), memory.clone()]);
+        assert_eq!(load(&state, &names, "y")[1], Memory { silent_takeovers: vec![], ..memory });
+    }
+}

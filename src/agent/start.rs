@@ -1,0 +1,353 @@
+//! An agent, from its start to its end.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+
+use super::effects;
+use super::effects::WhoAmI;
+use super::heart::{Heart, Pulse, ToHeart};
+use super::links::{BindError, Links};
+use super::names::Names;
+use super::poller::Poller;
+use super::recorder::Recorder;
+use super::shell::Shell;
+use super::shutdown::Signals;
+use super::status::{self, Recording};
+use super::store::{State, Store};
+use super::{clock, memory};
+use crate::cloud::Cloud;
+use crate::cluster::{Cluster, Event, GroupSettings, LinkId, Memory, NodeId, Settings, Shutdown, Wish};
+use crate::config::{Config, Keys, WhenIsolated, WhenSilent};
+use crate::control::protocol::{Request, Response, VERSION};
+use crate::control::server::{ListenError, Listener};
+use crate::wire::{self, Keyring, NoSuchKey};
+
+/// How long the last writes may take after the last heartbeat.
+const LAST_WRITES: Duration = Duration::from_secs(2);
+/// How long tasks may take to notice that it is over.
+const LAST_TASKS: Duration = Duration::from_millis(500);
+/// A node with more interfaces has them left out of its longest heartbeat's estimate.
+const INTERFACES: usize = 4;
+
+/// What an agent is made of.
+pub struct Parts {
+    /// The configuration.
+    pub config: Config,
+    /// Which of its nodes this is.
+    pub me: NodeId,
+    /// The keys.
+    pub keys: Keys,
+    /// EC2, or what stands for it.
+    pub reach: Reach,
+}
+
+/// How an agent reaches EC2.
+pub struct Reach {
+    /// The calls.
+    pub cloud: Arc<dyn Cloud>,
+    /// What this node is in EC2; asked again and again until it is known.
+    pub who_am_i: WhoAmI,
+    /// Called when the way to EC2 may have changed under open connections.
+    pub way_changed: Box<dyn Fn() + Send + Sync>,
+    /// Runs beside the agent: keeps connections warm.
+    pub background: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+/// A running agent.
+#[derive(Debug)]
+pub struct Agent {
+    runtime: Runtime,
+    heart: thread::JoinHandle<()>,
+    effects: JoinHandle<()>,
+    to_heart: ToHeart,
+    pulse: Arc<Pulse>,
+    at_once: Arc<AtomicBool>,
+}
+
+/// How an agent ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ended {
+    /// Everything is said and written.
+    Done,
+    /// A second signal: nothing more was said.
+    AtOnce,
+    /// It broke: a bug.
+    Broken,
+}
+
+/// Why an agent could not start. Nothing of it runs then.
+#[derive(Debug)]
+pub enum StartError {
+    /// The operator's socket.
+    Socket(ListenError),
+    /// A link.
+    Link(BindError),
+    /// The keys.
+    Keys(NoSuchKey),
+    /// The names of nodes and groups do not fit into a heartbeat.
+    TooLong {
+        /// The longest heartbeat, in bytes.
+        length: usize,
+    },
+    /// This binary was built without EC2.
+    NoEc2,
+    /// The system has no thread, no file descriptor, no random number.
+    System(io::Error),
+}
+
+impl Agent {
+    /// Starts an agent: it is heard at once, and does everything else in the background.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start(parts: Parts) -> Result<Self, StartError> {
+        let Parts { config, me, keys, reach } = parts;
+        let keys = Keyring::new(keys.signing, &keys.keys).map_err(StartError::Keys)?;
+        let names = Arc::new(Names::of(&config));
+        let length = wire::longest(&names.roster(), INTERFACES);
+        if length > wire::MAX_DATAGRAM {
+            return Err(StartError::TooLong { length });
+        }
+        let listener = Listener::bind(&config.socket).map_err(StartError::Socket)?;
+        let own = config.nodes.get(usize::from(me.0)).map(|node| node.links.clone()).unwrap_or_default();
+        let links = Links::bind(&own, config.heartbeat.port).map_err(StartError::Link)?;
+        let poller = Poller::new().map_err(StartError::System)?;
+        let runtime = runtime().map_err(StartError::System)?;
+        let (store, state, remembered) = remembered(&config, &names);
+        let (recorder, recording) = recorder(&config);
+
+        let (messages, inbox) = mpsc::channel();
+        let to_heart = ToHeart::new(messages, poller.waker());
+        let (words, from_heart) = tokio::sync::mpsc::unbounded_channel();
+        let pulse = Arc::new(Pulse::default());
+        let seed =
+            getrandom::u64().map_err(|error| StartError::System(io::Error::other(error.to_string())))?;
+        let cluster = Cluster::new(settings(&config, me, remembered, seed), clock::now());
+        let session = cluster.session();
+        let heart = Heart {
+            cluster,
+            links,
+            poller,
+            addresses: addresses(&config, me),
+            names: Arc::clone(&names),
+            keys,
+            messages: inbox,
+            effects: words,
+            recorder,
+            pulse: Arc::clone(&pulse),
+        };
+        let beating = thread::Builder::new().name("heart".into()).spawn(move || heart.run());
+        let heart = beating.map_err(StartError::System)?;
+
+        let Reach { cloud, who_am_i, way_changed, background } = reach;
+        let shell = Shell::new(config, me, session, names, cloud, to_heart.clone(), way_changed);
+        let (shell, recording) = (Arc::new(shell), Arc::new(recording));
+        let inside = runtime.enter();
+        tokio::spawn(background);
+        effects::start(&shell, who_am_i);
+        tokio::spawn(effects::keep_systemd_posted(Arc::clone(&shell), Arc::clone(&pulse)));
+        let effects = tokio::spawn(effects::carry_out(Arc::clone(&shell), from_heart, store, state));
+        tokio::spawn(
+            listener.serve(move |request| answer(Arc::clone(&shell), Arc::clone(&recording), request)),
+        );
+        drop(inside);
+        Ok(Self { runtime, heart, effects, to_heart, pulse, at_once: Arc::default() })
+    }
+
+    /// Listens to the process's signals from now on: see the module `shutdown`.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn listen_to_signals(&self) -> io::Result<()> {
+        let _inside = self.runtime.enter();
+        let signals = Signals::listen()?;
+        let (heart, pulse) = (self.to_heart.clone(), Arc::clone(&self.pulse));
+        self.runtime.spawn(signals.pass_on(heart, pulse, Arc::clone(&self.at_once)));
+        Ok(())
+    }
+
+    /// Asks it to end, as SIGTERM does.
+    pub fn stop(&self) {
+        self.to_heart.event(Event::ShutdownAsked(Shutdown::Stop));
+    }
+
+    /// Asks it to end and leave everything running, as SIGUSR1 does.
+    pub fn restart(&self) {
+        self.to_heart.event(Event::ShutdownAsked(Shutdown::Restart));
+    }
+
+    /// Waits for its end.
+    pub fn wait(self) -> Ended {
+        let well = self.heart.join().is_ok();
+        let at_once = self.at_once.load(Ordering::Relaxed);
+        if !at_once {
+            let _in_time =
+                self.runtime.block_on(async { tokio::time::timeout(LAST_WRITES, self.effects).await });
+        }
+        self.runtime.shutdown_timeout(LAST_TASKS);
+        match (well, at_once) {
+            (false, _) => Ended::Broken,
+            (true, true) => Ended::AtOnce,
+            (true, false) => Ended::Done,
+        }
+    }
+
+    /// Ends it without a word, as a crash would: for tests in which both nodes are in one process.
+    pub fn kill(self) {
+        self.pulse.stop();
+        self.to_heart.wake();
+        self.runtime.shutdown_background();
+        let _ended = self.heart.join();
+    }
+}
+
+fn runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("effects").enable_all().build()
+}
+
+/// The durable state, and what the core is to know of it. Trouble with it stops nobody.
+fn remembered(config: &Config, names: &Names) -> (Store, State, Vec<Memory>) {
+    let store = Store::new(&config.state_dir);
+    let (mut state, troubles) = store.load();
+    for trouble in troubles {
+        tracing::warn!(id = "state", "{trouble}");
+    }
+    let boot = memory::boot();
+    let remembered = memory::load(&state, names, &boot);
+    state.boot = boot;
+    (store, state, remembered)
+}
+
+fn recorder(config: &Config) -> (Recorder, Recording) {
+    match Recorder::start(&config.state_dir) {
+        Ok(recorder) => {
+            let folder = Some(config.state_dir.display().to_string());
+            let dropped = recorder.dropped();
+            (recorder, Recording { folder, dropped })
+        }
+        Err(error) => {
+            let folder = config.state_dir.display();
+            tracing::warn!(id = "recorder", "nothing is recorded: {folder} cannot be written to ({error})");
+            (Recorder::off(), Recording { folder: None, dropped: Arc::default() })
+        }
+    }
+}
+
+fn settings(config: &Config, me: NodeId, remembered: Vec<Memory>, seed: u64) -> Settings {
+    let small = |length: usize| u8::try_from(length).unwrap_or(u8::MAX);
+    let links = config.nodes.first().map_or(0, |node| node.links.len());
+    let beat = &config.heartbeat;
+    let groups = config.groups.iter().zip(remembered).map(|(group, memory)| GroupSettings {
+        nodes: group.nodes.clone(),
+        take_when_silent: group.when_silent == WhenSilent::Take,
+        release_when_isolated: group.when_isolated == WhenIsolated::Release,
+        memory,
+    });
+    Settings {
+        me,
+        nodes: small(config.nodes.len()),
+        links: small(links),
+        interval: beat.interval,
+        warn_after: beat.warn_after,
+        dead_after: beat.dead_after,
+        first_dead_after: beat.first_dead_after,
+        call_timeout: config.aws.call_timeout,
+        config_hash: config.hash(),
+        seed,
+        groups: groups.collect(),
+    }
+}
+
+fn addresses(config: &Config, me: NodeId) -> Vec<(NodeId, LinkId, SocketAddr)> {
+    let nodes = (0..).map(NodeId).zip(&config.nodes).filter(|(node, _)| *node != me);
+    let port = config.heartbeat.port;
+    nodes
+        .flat_map(|(node, settings)| {
+            let links = (0..).map(LinkId).zip(&settings.links);
+            links.map(move |(link, address)| (node, link, SocketAddr::new(*address, port)))
+        })
+        .collect()
+}
+
+/// Answers an operator.
+async fn answer(shell: Arc<Shell>, recording: Arc<Recording>, request: Request) -> Response {
+    let refused = |why: String| Response::Refused { why };
+    let unknown = |what: &str, name: &str, known: &[String]| {
+        refused(format!("there is no {what} {name:?}; there are: {}", known.join(", ")))
+    };
+    let wish = |group: &str, wish: &dyn Fn(crate::cluster::GroupId) -> Wish| match shell.names.group_id(group)
+    {
+        Some(id) => {
+            shell.heart.event(Event::Asked(wish(id)));
+            Response::Accepted
+        }
+        None => unknown("group", group, &shell.names.groups),
+    };
+    match request {
+        Request::Ping => Response::Pong {
+            version: VERSION,
+            node: shell.names.node(shell.me).to_owned(),
+            pid: std::process::id(),
+        },
+        Request::Status => match shell.heart.look().await {
+            Some(look) => Response::Status(Box::new(status::of(&shell, &look, &recording))),
+            None => refused("the agent is ending".to_owned()),
+        },
+        Request::Switchover { group, to } => {
+            let node = to.as_ref().map(|name| (name, shell.names.node_id(name)));
+            match node {
+                Some((name, None)) => unknown("node", name, &shell.names.nodes),
+                Some((_, node)) => wish(&group, &|id| Wish::Switchover(id, node)),
+                None => wish(&group, &|id| Wish::Switchover(id, None)),
+            }
+        }
+        Request::Maintenance { group, on } => wish(&group, &|id| Wish::Maintenance(id, on)),
+        Request::Standby { group, on } => wish(&group, &|id| Wish::Standby(id, on)),
+    }
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts").field("config", &self.config).field("me", &self.me).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reach").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(error) => write!(f, "{error}"),
+            Self::Link(error) => write!(f, "{error}"),
+            Self::Keys(error) => write!(f, "{error}: correct the key file"),
+            Self::TooLong { length } => write!(
+                f,
+                "a heartbeat of this cluster can have {length} bytes, and at most {} are sent: shorten the names \
+                 of nodes and groups, or divide the groups over two clusters",
+                wire::MAX_DATAGRAM
+            ),
+            Self::NoEc2 => f.write_str(
+                "this standin was built without EC2: build it with the feature `ec2`, which is on by default",
+            ),
+            Self::System(error) => {
+                write!(f, "the system refuses a thread, a file or a random number: {error}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for StartError {}

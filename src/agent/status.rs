@@ -1,0 +1,358 @@
+//! The answer to `status`: what the heart sees and the effects know, in the words of the protocol.
+
+mod problems;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::clock;
+use super::heart::Look;
+use super::shell::{Seen, Shell};
+use crate::cluster::snapshot::{GroupView, LinkView, PeerView};
+use crate::cluster::{Desired, LinkState, NodeId, Owner, PeerState, Role, Row, Time};
+use crate::config;
+use crate::control::protocol::{
+    Agent, Anchor, CallError, Group, Hook, Link, Node, Resource, Status, Takeable, VERSION,
+};
+
+/// What is on disk, besides the log.
+#[derive(Debug)]
+pub(super) struct Recording {
+    /// The folder, if anything is recorded.
+    pub(super) folder: Option<String>,
+    pub(super) dropped: std::sync::Arc<AtomicU64>,
+}
+
+/// Everything that this node knows at this moment.
+pub(super) fn of(shell: &Shell, look: &Look, recording: &Recording) -> Status {
+    let groups = look.snapshot.groups.iter().map(|view| group(shell, view, look.now)).collect();
+    let ids = (0..).map(NodeId).zip(&shell.config.nodes);
+    let nodes = ids.map(|(id, settings)| node(shell, look, id, settings)).collect();
+    let errors = shell.errors.all().into_iter().map(|(call, error)| CallError {
+        call: call.to_owned(),
+        text: error.text,
+        age_ms: ms(look.now.since(error.at)),
+        count: error.count,
+        over: error.over,
+    });
+    let mut status = Status {
+        version: VERSION,
+        at: clock::wall_text(),
+        cluster: shell.names.cluster.clone(),
+        node: shell.names.node(shell.me).to_owned(),
+        well: false,
+        problems: Vec::new(),
+        groups,
+        nodes,
+        errors: errors.collect(),
+        takeovers: shell.timeline.all(),
+        agent: agent(shell, look, recording),
+    };
+    status.problems = problems::of(&status, shell.here.borrow().is_some());
+    status.well = status.problems.is_empty();
+    status
+}
+
+fn agent(shell: &Shell, look: &Look, recording: &Recording) -> Agent {
+    let beat = &shell.config.heartbeat;
+    let others = look.sources.others();
+    Agent {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        session: format!("{:016x}", look.snapshot.session.0),
+        up_ms: ms(look.snapshot.up),
+        stalls: look.snapshot.stalls,
+        config_hash: format!("{:016x}", shell.config.hash()),
+        interval_ms: ms(beat.interval),
+        warn_after_ms: ms(beat.warn_after),
+        dead_after_ms: ms(beat.dead_after),
+        first_dead_after_ms: ms(beat.first_dead_after),
+        foreign_datagrams: others.accepted + others.unauthenticated + others.refused,
+        recording_dropped: recording.dropped.load(Ordering::Relaxed),
+        recording: recording.folder.clone(),
+    }
+}
+
+fn group(shell: &Shell, view: &GroupView, now: Time) -> Group {
+    let Some((settings, world)) = shell.group(view.group) else { return absent(shell, view) };
+    let seen = world.seen().clone();
+    let name = |node: &NodeId| shell.names.node(*node).to_owned();
+    let mut active: Vec<String> = view.active_peers.iter().map(name).collect();
+    if view.role == Role::Active {
+        active.insert(0, name(&shell.me));
+    }
+    Group {
+        member: view.member,
+        members: settings.nodes.iter().map(name).collect(),
+        active,
+        role: role(view.role).to_owned(),
+        since_ms: ms(view.since),
+        row: view.reason.0.number(),
+        reason: reason(shell, view),
+        row_now: view.row.number(),
+        situation: view.row.situation().to_owned(),
+        row_now_ms: ms(view.row_since),
+        term: view.term,
+        anchor: anchor(shell, settings, view),
+        resources: resources(shell, settings, view, &seen, now),
+        takeover: takeable(shell, view),
+        armed: view.armed.as_ref().map(name),
+        maintenance: view.maintenance,
+        standby: view.standby,
+        fit: view.fit,
+        desired: view.desired.map(|(desired, _)| wish(desired).to_owned()),
+        reached: view.desired.is_some_and(|(_, reached)| reached),
+        failing: seen.failing.iter().map(|(what, why)| format!("{what}: {why}")).collect(),
+        hooks: hooks(&seen, now),
+        ..absent(shell, view)
+    }
+}
+
+/// Why the role is what it is. A take is confirmed by EC2; what called for it is the row's situation.
+fn reason(shell: &Shell, view: &GroupView) -> String {
+    let (row, text) = &view.reason;
+    let text = shell.names.text(text);
+    match row {
+        Row::Retake
+        | Row::Offered
+        | Row::HolderIdle
+        | Row::Proof
+        | Row::Silent
+        | Row::CounterAtRest
+        | Row::Free => format!("{}; {text}", row.situation()),
+        Row::Maintenance
+        | Row::NotSettled
+        | Row::Serve
+        | Row::Barred
+        | Row::Yield
+        | Row::ServeBlind
+        | Row::Isolated
+        | Row::OwnAnchor
+        | Row::OwnUnfit
+        | Row::Watch
+        | Row::BackSoon
+        | Row::Stranger
+        | Row::Unknown => text,
+    }
+}
+
+/// What there is to say of a group without its configuration.
+fn absent(shell: &Shell, view: &GroupView) -> Group {
+    Group {
+        name: shell.names.group(view.group).to_owned(),
+        member: false,
+        members: Vec::new(),
+        active: Vec::new(),
+        role: role(view.role).to_owned(),
+        since_ms: 0,
+        row: 0,
+        reason: String::new(),
+        row_now: 0,
+        situation: String::new(),
+        row_now_ms: 0,
+        term: 0,
+        anchor: Anchor {
+            resource: String::new(),
+            owner: "unknown".to_owned(),
+            settled: false,
+            read: None,
+            read_age_ms: None,
+            failed_reads: 0,
+        },
+        resources: Vec::new(),
+        takeover: Takeable { works: false, because: String::new(), by: Vec::new() },
+        armed: None,
+        maintenance: false,
+        standby: false,
+        fit: true,
+        fencing: "none".to_owned(),
+        desired: None,
+        reached: false,
+        failing: Vec::new(),
+        hooks: Vec::new(),
+    }
+}
+
+fn anchor(shell: &Shell, settings: &config::Group, view: &GroupView) -> Anchor {
+    let resource = settings.resources.get(settings.anchor).map_or("", config::Resource::name);
+    Anchor {
+        resource: resource.to_owned(),
+        owner: view.anchor.map_or_else(|| "unknown".to_owned(), |it| owner(shell, it)),
+        settled: view.settled,
+        read: view.last_read.map(|(it, _, _)| owner(shell, it)),
+        read_age_ms: view.last_read.map(|(_, _, age)| ms(age)),
+        failed_reads: view.failed_reads,
+    }
+}
+
+fn resources(
+    shell: &Shell,
+    settings: &config::Group,
+    view: &GroupView,
+    seen: &Seen,
+    now: Time,
+) -> Vec<Resource> {
+    let places = settings.resources.iter().zip(&seen.holders).enumerate();
+    let resource = |(place, (resource, holder)): (usize, (&config::Resource, &Option<_>))| {
+        let holder: Option<&super::shell::Holder> = holder.as_ref();
+        let is_anchor = place == settings.anchor;
+        // The core reads the anchor far more often than the rest is read.
+        let read = view.last_read.filter(|_| is_anchor);
+        let problem = seen.failing.get(resource.name()).cloned();
+        Resource {
+            name: resource.name().to_owned(),
+            kind: kind(resource).to_owned(),
+            anchor: is_anchor,
+            holder: read.map(|(it, _, _)| owner(shell, it)).or_else(|| holder.map(|it| it.who.clone())),
+            age_ms: read.map(|(_, _, age)| ms(age)).or_else(|| holder.map(|it| ms(now.since(it.at)))),
+            problem: problem.or_else(|| holder.and_then(|it| it.problem.clone())),
+        }
+    };
+    places.map(resource).collect()
+}
+
+fn takeable(shell: &Shell, view: &GroupView) -> Takeable {
+    let by: Vec<String> = view.takers.iter().map(|node| shell.names.node(*node).to_owned()).collect();
+    let (works, because) = match (view.role, &view.ineligible) {
+        (Role::Standby, _) if !view.member => (false, "this node is not in the group".to_owned()),
+        (Role::Standby, None) => match &view.gate {
+            None => (true, "this node has what it needs, and has read the anchor within 30 s".to_owned()),
+            Some(gate) => (false, gate.clone()),
+        },
+        (Role::Standby, Some(why)) => (false, why.clone()),
+        (Role::Active, _) if by.is_empty() => {
+            (false, "no other node of the group says that it could take it".to_owned())
+        }
+        (Role::Active, _) => (true, format!("{} could take it", by.join(", "))),
+    };
+    Takeable { works, because, by }
+}
+
+fn hooks(seen: &Seen, now: Time) -> Vec<Hook> {
+    let hook = |run: &super::shell::HookRun| Hook {
+        event: run.event.to_owned(),
+        program: run.program.clone(),
+        ok: run.well,
+        end: run.end.clone(),
+        took_us: run.took_us,
+        age_ms: ms(now.since(run.at)),
+    };
+    seen.hooks.iter().map(hook).collect()
+}
+
+fn node(shell: &Shell, look: &Look, id: NodeId, settings: &config::Node) -> Node {
+    let peer = look.snapshot.peers.iter().find(|peer| peer.node == id);
+    let ours = shell.config.nodes.get(usize::from(shell.me.0)).map(|it| it.links.as_slice());
+    let addresses = |link: &LinkView| {
+        let place = usize::from(link.link.0);
+        let text = |links: Option<&[std::net::IpAddr]>| {
+            links.and_then(|it| it.get(place)).map(ToString::to_string).unwrap_or_default()
+        };
+        (text(ours), text(Some(&settings.links)))
+    };
+    let links = peer.into_iter().flat_map(|peer| &peer.links).map(|link| {
+        let (ours, theirs) = addresses(link);
+        self::link(look, id, link, ours, theirs)
+    });
+    Node {
+        name: settings.name.clone(),
+        state: peer.map_or("this node", state).to_owned(),
+        heard_ms: peer.and_then(|peer| peer.heard).map(ms),
+        hears_us: peer.and_then(|peer| peer.hears_us),
+        same_config: peer.and_then(|peer| peer.same_config),
+        instance: peer.map_or_else(|| own_instance(shell), |peer| peer.instance.clone()),
+        interfaces: shell.known_interfaces(id),
+        links: links.collect(),
+    }
+}
+
+fn own_instance(shell: &Shell) -> Option<String> {
+    shell.here.borrow().as_ref().map(|here| here.identity.instance.clone())
+}
+
+fn link(look: &Look, node: NodeId, view: &LinkView, ours: String, theirs: String) -> Link {
+    let stats = &view.stats;
+    let expected = stats.received + stats.missed;
+    // Counts beyond 2^53 would take millions of years.
+    let loss = if expected == 0 { 0.0 } else { stats.missed as f64 * 100.0 / expected as f64 };
+    let source = look.sources.peer(node, view.link);
+    Link {
+        link: view.link.0,
+        ours,
+        theirs,
+        state: match view.state {
+            LinkState::NeverSeen => "never seen",
+            LinkState::Up => "up",
+            LinkState::Late => "late",
+            LinkState::Lost => "lost",
+        }
+        .to_owned(),
+        since_ms: ms(view.since),
+        heard_ms: view.heard.map(ms),
+        rtt_us: stats.srtt_us,
+        received: stats.received,
+        missed: stats.missed,
+        loss_percent: loss,
+        replayed: stats.replayed,
+        refused: source.map_or(0, |it| it.unauthenticated + it.refused),
+        refused_because: source.and_then(|it| it.last_error.as_ref()).map(|(_, error)| error.to_string()),
+        late: stats.late,
+        lost: stats.lost,
+        gap_p99_us: stats.gaps.p99().map(us),
+        gap_longest_us: (stats.gaps.total() > 0).then(|| us(stats.gaps.longest())),
+        advised_dead_after_ms: view.advised_dead_after.map(ms),
+    }
+}
+
+fn owner(shell: &Shell, owner: Owner) -> String {
+    match owner {
+        Owner::Mine => shell.names.node(shell.me).to_owned(),
+        Owner::Theirs(node) => shell.names.node(node).to_owned(),
+        Owner::Nobody => "nobody".to_owned(),
+        Owner::Orphaned => "an orphan".to_owned(),
+        Owner::Stranger => "a stranger".to_owned(),
+    }
+}
+
+fn state(peer: &PeerView) -> &'static str {
+    match peer.state {
+        PeerState::NeverSeen => "never seen",
+        PeerState::KeyMismatch => "key mismatch",
+        PeerState::Online => "online",
+        PeerState::Late => "late",
+        PeerState::Lost => "lost",
+        PeerState::Restarting => "restarting",
+        PeerState::Left => "left",
+    }
+}
+
+fn role(role: Role) -> &'static str {
+    match role {
+        Role::Active => "active",
+        Role::Standby => "standby",
+    }
+}
+
+fn wish(desired: Desired) -> &'static str {
+    match desired {
+        Desired::Serve { repair: true } => "serve",
+        Desired::Serve { repair: false } => "serve, change nothing in EC2",
+        Desired::Standby => "standby",
+    }
+}
+
+fn kind(resource: &config::Resource) -> &'static str {
+    match resource {
+        config::Resource::ElasticIp(_) => "elastic-ip",
+        config::Resource::PrivateIp(_) => "private-ip",
+        config::Resource::Route(_) => "route",
+    }
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn us(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

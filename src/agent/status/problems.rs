@@ -1,0 +1,86 @@
+//! Is everything well? What is not, each in one sentence, the worst first.
+
+use crate::control::protocol::{Group, Node, Status};
+
+/// An error that has not been over since is a problem for so long.
+const RECENT_MS: u64 = 120_000;
+
+/// What needs somebody's attention.
+pub(super) fn of(status: &Status, identity_known: bool) -> Vec<String> {
+    let mut problems = Vec::new();
+    for group in status.groups.iter().filter(|group| group.member) {
+        about_group(group, &mut problems);
+    }
+    for node in &status.nodes {
+        about_node(node, &mut problems);
+    }
+    if !identity_known {
+        problems.push("this node does not know its own instance and interfaces in EC2 yet".to_owned());
+    }
+    for error in status.errors.iter().filter(|error| !error.over && error.age_ms < RECENT_MS) {
+        problems.push(format!("{} fails: {}", error.call, error.text));
+    }
+    problems
+}
+
+fn about_group(group: &Group, problems: &mut Vec<String>) {
+    let name = &group.name;
+    match group.active.as_slice() {
+        [] => problems.push(format!("{name}: no node is heard to be active")),
+        [_] => {}
+        [_, _, ..] => problems.push(format!("{name}: several nodes are active: {}", group.active.join(", "))),
+    }
+    if group.anchor.owner == "a stranger" {
+        problems.push(format!("{name}: the anchor {} is with a stranger", group.anchor.resource));
+    }
+    if group.anchor.failed_reads >= 3 {
+        problems.push(format!("{name}: EC2 does not say who holds the anchor {}", group.anchor.resource));
+    }
+    if group.maintenance {
+        problems.push(format!("{name}: in maintenance, nothing is changed"));
+    }
+    if !group.takeover.works && !group.maintenance {
+        problems.push(format!("{name}: a takeover would not work now: {}", group.takeover.because));
+    }
+    if !group.fit {
+        problems.push(format!("{name}: the service has failed on this node"));
+    }
+    for failing in &group.failing {
+        problems.push(format!("{name}: {failing}"));
+    }
+    let holder = group.active.first();
+    for resource in group.resources.iter().filter(|_| group.active.len() == 1) {
+        if let (Some(of), Some(active)) = (&resource.holder, holder)
+            && of != active
+            && !group.failing.iter().any(|it| it.starts_with(&resource.name))
+        {
+            problems.push(format!("{name}: {} is with {of}, not with {active}", resource.name));
+        }
+    }
+}
+
+fn about_node(node: &Node, problems: &mut Vec<String>) {
+    let name = &node.name;
+    match node.state.as_str() {
+        "this node" | "online" | "late" => {}
+        "key mismatch" => {
+            let why = node.links.iter().find_map(|link| link.refused_because.as_deref());
+            let why = why.unwrap_or("compare the key files");
+            problems.push(format!("{name} sends, but does not authenticate: {why}"));
+        }
+        state => problems.push(format!("{name} is {state}")),
+    }
+    let heard = matches!(node.state.as_str(), "online" | "late");
+    for link in node.links.iter().filter(|link| heard && link.state != "up") {
+        problems.push(format!(
+            "link {} ({} - {}) to {name} is {}",
+            link.link, link.ours, link.theirs, link.state
+        ));
+    }
+    if node.hears_us == Some(false) {
+        problems.push(format!("{name} is heard, but does not hear this node"));
+    }
+    if node.same_config == Some(false) {
+        problems.push(format!("{name} has another configuration"));
+    }
+}
