@@ -37,6 +37,7 @@ pub(crate) struct Judgement {
     /// The holder, if it is healthy, heard by the taker, active, and offers nothing.
     guarded: Option<NodeId>,
     offered: bool,
+    sent: Time,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -112,7 +113,9 @@ impl World {
     /// Looks at a take that is being sent.
     pub(crate) fn judge(&self, by: NodeId, group: GroupId) -> Judgement {
         let holder = &self.ec2.anchors[usize::from(group.0)].holder;
-        let Holder::Node(node) = holder.now() else { return Judgement { guarded: None, offered: false } };
+        let Holder::Node(node) = holder.now() else {
+            return Judgement { guarded: None, offered: false, sent: self.now };
+        };
         let bit = 1 << group.0;
         let machine = &self.machines[usize::from(node.0)];
         let state = &self.checks.groups[usize::from(group.0)];
@@ -132,7 +135,7 @@ impl World {
         let known = self.now.since(holder.since()) >= KNOWN;
         let wished = state.wished.is_some_and(|at| self.now.since(at) < WISH_LASTS);
         let guarded = (node != by && heard && healthy && known && !wished).then_some(node);
-        Judgement { guarded, offered }
+        Judgement { guarded, offered, sent: self.now }
     }
 
     /// A take has changed the anchor's holder.
@@ -148,7 +151,8 @@ impl World {
         self.tally.takeovers += 1;
         self.tally.takeovers_at_most = self.tally.takeovers_at_most.max(count);
         let calm = !late && !self.net.noisy() && !self.ec2.ill();
-        let again = state.last_takeover.replace(self.now).is_some_and(|at| at > self.checks.unrest);
+        let again =
+            state.last_takeover.replace(self.now).is_some_and(|at| at > self.checks.unrest && at < seen.sent);
         if calm && again {
             self.checks.fail(format!("group {} is taken again, though nothing has happened since", group.0));
         }
@@ -192,7 +196,7 @@ impl World {
                     let text = "yielded, but has held the anchor all the last 10 s";
                     self.checks.fail(format!("node {} group {at} {text}", node.0));
                 }
-                Role::Standby if row == Row::Isolated && !self.checks.releases[at] => {
+                Role::Standby if row == Row::Isolated && !process.leaving && !self.checks.releases[at] => {
                     self.checks.fail(format!("node {} group {at} released, but is to keep", node.0));
                 }
                 Role::Standby => {}
@@ -227,9 +231,13 @@ impl World {
 
     fn look_for_two(&mut self, group: usize) {
         let now = self.now;
+        let held = matches!(self.ec2.anchors[group].holder.now(), Holder::Node(_));
         let serves = |it: &usize| {
             let machine = &self.machines[*it];
-            machine.runs(now) && machine.active(group) && self.ec2.readable(NodeId(*it as u8))
+            let node = NodeId(*it as u8);
+            // While nobody holds the anchor, only a take can decide between them.
+            let decidable = if held { self.ec2.readable(node) } else { self.ec2.well(node) };
+            machine.runs(now) && machine.active(group) && decidable
         };
         let two = self.members().filter(serves).count() > 1 && !self.in_maintenance(group);
         let state = &mut self.checks.groups[group];
