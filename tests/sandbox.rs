@@ -329,6 +329,9 @@ async fn metadata_fails_on_request_and_with_its_instance() {
     order(&sandbox, Method::POST, "instances/ivr-a/stop", Value::Null).await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(token().await.is_err());
+    // Nor does a stopped instance reach EC2, though its process may still be there.
+    assert!(call(&sandbox, &sandbox.instances[0].credentials, READ).await.is_err());
+    assert_eq!(call(&sandbox, &sandbox.instances[1].credentials, READ).await.unwrap().0, 200);
 }
 
 #[tokio::test]
@@ -440,5 +443,59 @@ proptest! {
         if let Err(error) = parse(form.as_bytes()) {
             prop_assert!(!error.code.is_empty());
         }
+    }
+}
+
+mod command {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    fn sandbox(arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_standin"));
+        command.arg("sandbox").args(arguments).stdin(Stdio::null());
+        command
+    }
+
+    #[test]
+    fn it_prints_what_it_made_and_ends_when_told() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/outside/vpc.toml");
+        let mut child = sandbox(&["--config", file, "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let made: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(made["instances"].as_array().unwrap().len(), 3);
+        assert!(made["ec2_url"].as_str().unwrap().starts_with("http://127.0.0.1:"));
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        assert!(child.wait().unwrap().success());
+    }
+
+    #[test]
+    fn the_same_seed_prints_the_same_ids() {
+        let made = || {
+            let mut child = sandbox(&["--json"]).stdout(Stdio::piped()).spawn().unwrap();
+            let mut line = String::new();
+            BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+            child.kill().unwrap();
+            child.wait().unwrap();
+            let made: Value = serde_json::from_str(&line).unwrap();
+            (made["elastic_ips"].clone(), made["route_tables"].clone(), made["operator"].clone())
+        };
+        assert_eq!(made(), made());
+    }
+
+    #[test]
+    fn a_bad_description_is_refused_with_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("bad.toml");
+        std::fs::write(&file, "[[vpc]]\nname = \"v\"\ncidr = \"10.0.0.0/99\"\n").unwrap();
+        let output = sandbox(&["--config", file.to_str().unwrap()]).output().unwrap();
+        assert!(!output.status.success());
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(message.contains("bad.toml") && message.contains("line 3"), "{message}");
+        let output = sandbox(&["--config", "/nowhere/at-all.toml"]).output().unwrap();
+        assert!(String::from_utf8(output.stderr).unwrap().contains("cannot read /nowhere/at-all.toml"));
     }
 }

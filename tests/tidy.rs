@@ -16,7 +16,7 @@ const RATCHET: &[&str] = &[];
 
 /// Who may import whom (design section 5); a module may always name itself. `mod*`: its value types only.
 const IMPORTS: &[(&str, &[&str])] = &[
-    ("cli", &["agent", "control", "config", "sandbox"]),
+    ("cli", &["agent", "cluster", "control", "config", "sandbox"]),
     ("agent", &["cluster", "wire", "resource", "service", "cloud", "control", "config"]),
     ("resource", &["cloud", "cluster*", "config"]),
     ("service", &["cloud", "cluster*", "config"]),

@@ -144,8 +144,8 @@ impl Lines {
                 let message = word("message").unwrap_or_default();
                 let id = word("id").map(|id| format!("{id}: ")).unwrap_or_default();
                 let group = word("group").map(|group| format!("{group} ")).unwrap_or_default();
-                // The row is in the sentence where it matters.
-                let _row = word("row");
+                // The row is in the sentence where it matters; the other clock is for programs.
+                let _rest = (word("row"), word("boot_us"));
                 let rest: String = fields.iter().map(|(name, value)| format!(" {name}={value}")).collect();
                 format!("{time} {level:<5} {} {group}{id}{message}{rest}", self.node)
             }

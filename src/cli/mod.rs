@@ -3,6 +3,7 @@
 
 mod completions;
 mod config;
+pub mod demo;
 pub mod exit;
 mod keygen;
 mod output;
@@ -34,6 +35,8 @@ struct Root {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show a pair that fails over: on loopback, against the sandbox
+    Demo(demo::Args),
     /// Run the agent of this node
     Run(Box<run::Args>),
     /// Show what this node's agent knows
@@ -66,6 +69,7 @@ pub fn main() -> ExitCode {
 
 fn run(root: Root, out: Out<'_>) -> anyhow::Result<Exit> {
     match root.command {
+        Command::Demo(args) => demo::run(&args, out),
         Command::Run(args) => run::run(*args, out),
         Command::Status(args) => status::run(&args, out),
         Command::Config(args) => config::run(args, out),

@@ -63,7 +63,13 @@ enum LogFormat {
     Json,
 }
 
+/// Set by `standin demo`: the agent dies with the process that started it, however that ends.
+pub(super) const END_WITH_PARENT: &str = "STANDIN_END_WITH_PARENT";
+
 pub(super) fn run(args: Args, _: Out<'_>) -> anyhow::Result<Exit> {
+    if std::env::var_os(END_WITH_PARENT).is_some() {
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+    }
     let mut config = Config::load(&args.config)?;
     let keys = check_key_file(&config.key_file)?;
     let me = config.own_node(args.node.as_deref(), &own_addresses()).map_err(|error| Failure {

@@ -27,7 +27,12 @@ impl Group {
             self.hear_claim(peer, report.role == Role::Active && heard, report.term, cx);
             let fresh = peer.heard_at == Some(cx.now);
             if let Some(offer) = report.offer.as_ref().filter(|_| fresh) {
+                let known = self.heard_offer.map(|heard| heard.id);
                 self.heard_offer = Heard::hear(self.heard_offer, peer.id, cx.settings.me, offer, cx.now);
+                if self.heard_offer.is_some_and(|heard| known != Some(heard.id)) {
+                    let text = format!("{{node {}}} offers the group", peer.id.0);
+                    self.tell(Level::Info, "offer-heard", text, cx, out);
+                }
             } else if report.offer.is_none() && self.heard_offer.is_some_and(|offer| offer.from == peer.id) {
                 self.heard_offer = None;
             }

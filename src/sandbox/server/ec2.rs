@@ -31,6 +31,9 @@ pub(super) async fn answer(world: Arc<World>, request: Request<Incoming>) -> Ans
         Ok(key) => key,
         Err(error) => return Ok(finish(&world, "?", &action, Err(error))),
     };
+    if caller.instance.as_ref().is_some_and(|it| !world.runs(it)) {
+        return Err(dropped());
+    }
     let names = [caller.name.as_str(), caller.instance.as_deref().unwrap_or(""), caller.id.as_str()];
     let verdict = {
         let now = world.now();

@@ -11,7 +11,7 @@ use hyper::{Method, Request, Response};
 
 use super::auth::AccessKey;
 use super::{Answer, World, dropped, hang, reply, rfc3339};
-use crate::sandbox::model::{FaultKind, InstanceState, Interface, Service, State};
+use crate::sandbox::model::{FaultKind, Interface, Service, State};
 
 /// The role whose credentials an instance gets.
 const ROLE: &str = "standin";
@@ -40,7 +40,7 @@ pub(super) async fn answer(world: Arc<World>, key: Arc<AccessKey>, request: Requ
         Some(FaultKind::Deny) => return Ok(text(403, "")),
         Some(FaultKind::Delay { .. } | FaultKind::Stale { .. }) | None => (),
     }
-    if !runs(&world, instance) {
+    if !world.runs(instance) {
         return Err(dropped());
     }
     // "Requests with an X-Forwarded-For header are rejected."
@@ -58,14 +58,6 @@ pub(super) async fn answer(world: Arc<World>, key: Arc<AccessKey>, request: Requ
     }
     let found = lookup(&world, &key, instance, &path);
     Ok(found.map_or_else(|| text(404, "404 - Not Found"), |it| text(200, &it)))
-}
-
-fn runs(world: &World, instance: &str) -> bool {
-    let now = world.now();
-    let mut inner = world.lock();
-    inner.vpc.advance(now);
-    let state = inner.vpc.state().instances.get(instance).map(|it| it.state);
-    state.is_some_and(|it| !matches!(it, InstanceState::Stopped | InstanceState::Terminated))
 }
 
 fn token(world: &World, instance: &str, request: &Request<Incoming>) -> Response<Full<Bytes>> {

@@ -29,7 +29,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::model::{Faults, Random, Spec, Vpc};
+use super::model::{Faults, InstanceState, Random, Spec, Vpc};
 use auth::AccessKey;
 
 pub use query::parse;
@@ -216,6 +216,16 @@ impl World {
 
     fn now(&self) -> Duration {
         (self.clock.monotonic)().saturating_sub(self.zero)
+    }
+
+    /// Whether an instance can send anything at all: one that has stopped is silent, whatever its processes
+    /// on this machine do.
+    fn runs(&self, instance: &str) -> bool {
+        let now = self.now();
+        let mut inner = self.lock();
+        inner.vpc.advance(now);
+        let state = inner.vpc.state().instances.get(instance).map(|it| it.state);
+        state.is_some_and(|it| !matches!(it, InstanceState::Stopped | InstanceState::Terminated))
     }
 
     /// The lock is never held over an await, and nothing panics under it.

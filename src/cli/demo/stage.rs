@@ -1,0 +1,409 @@
+//! The stage: a sandbox, and two agents as processes of their own on loopback addresses. What happens on it
+//! is measured from outside: the sandbox's log of changes, the agents' logs, a file that a hook leaves.
+
+use std::fs::File;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::agent::clock;
+use crate::cluster::Time;
+use crate::config::keys::{KEY_BYTES, key_line};
+use crate::control::client;
+use crate::control::protocol::{Request, Response, Status};
+use crate::sandbox::model::{Change, Destination, FaultKind, FaultSpec, Holder, Subject};
+use crate::sandbox::{Options, Running, Spec, serve};
+
+/// The two nodes, by their places.
+pub const NODES: [&str; 2] = ["ivr-a", "ivr-b"];
+/// The moving private address of the sandbox's pair.
+pub const SERVICE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 100);
+const DESTINATIONS: [&str; 2] = ["10.99.0.0/24", "10.99.1.0/24"];
+
+/// What is to be staged.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Between two heartbeats.
+    pub interval: Duration,
+    /// Silence after which a node is lost.
+    pub dead_after: Duration,
+    /// Added to each call to EC2.
+    pub api_delay: Duration,
+}
+
+/// Something changed hands in EC2.
+#[derive(Clone, Copy, Debug)]
+pub struct Move {
+    /// When.
+    pub at: Time,
+    /// Whether it is the anchor.
+    pub anchor: bool,
+    /// To which node; `None`: to nobody.
+    pub to: Option<&'static str>,
+}
+
+/// The stage. Dropping it ends every process and removes every file.
+#[derive(Debug)]
+pub struct Stage {
+    folder: PathBuf,
+    sandbox: Running,
+    agents: [Option<Child>; 2],
+    program: PathBuf,
+    port: u16,
+}
+
+impl Stage {
+    /// Sets the stage: serves the sandbox and writes the configuration. No agent runs yet.
+    ///
+    /// # Errors
+    /// No free port, no room for files.
+    pub async fn set(plan: Plan, program: PathBuf) -> anyhow::Result<Self> {
+        let folder = std::env::temp_dir().join(format!("standin-demo-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let mut spec = Spec::pair();
+        spec.settings.throttling = false;
+        for (instance, host) in spec.instance.iter_mut().zip([21, 22]) {
+            for interface in instance.interface.iter_mut().take(1) {
+                interface.secondary = vec![Ipv4Addr::new(127, 0, 0, host)];
+            }
+        }
+        let sandbox = serve(spec, Options { port: 0, clock: super::super::sandbox::clock() })
+            .await
+            .context("cannot serve the sandbox")?;
+        // Free on one loopback address now, and nobody else's on the others most likely.
+        let port = UdpSocket::bind(("127.0.0.11", 0))?.local_addr()?.port();
+        let stage = Self { folder, sandbox, agents: [None, None], program, port };
+        stage.delay_calls(plan.api_delay);
+        stage.write_files(plan)?;
+        Ok(stage)
+    }
+
+    /// The sandbox's endpoint.
+    pub fn endpoint(&self) -> &str {
+        &self.sandbox.ec2_url
+    }
+
+    /// The port of the heartbeats.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Adds so much to every call to EC2 from now on.
+    pub fn delay_calls(&self, by: Duration) {
+        let now = self.sandbox.now();
+        self.sandbox.with_faults(|faults| {
+            faults.clear();
+            if by > Duration::ZERO {
+                let ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+                faults.add(FaultSpec::new(FaultKind::Delay { ms }), now);
+            }
+        });
+    }
+
+    /// Starts an agent.
+    ///
+    /// # Errors
+    /// The program cannot be started.
+    pub fn start(&mut self, node: usize) -> anyhow::Result<()> {
+        let name = NODES[node];
+        let instance = &self.sandbox.instances[node];
+        let log = File::options().create(true).append(true).open(self.log(node))?;
+        let child = Command::new(&self.program)
+            .args(["run", "--node", name, "--log", "json", "--config"])
+            .arg(self.folder.join("standin.toml"))
+            .arg("--socket")
+            .arg(self.socket(node))
+            .arg("--state-dir")
+            .arg(self.folder.join(name))
+            .env(super::super::run::END_WITH_PARENT, "1")
+            .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &instance.imds_url)
+            .env("AWS_CONFIG_FILE", "/dev/null")
+            .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+            .env_remove("AWS_PROFILE")
+            .env_remove("AWS_ACCESS_KEY_ID")
+            .env_remove("AWS_SECRET_ACCESS_KEY")
+            .env_remove("AWS_SESSION_TOKEN")
+            .env_remove("NOTIFY_SOCKET")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.program.display()))?;
+        self.agents[node] = Some(child);
+        Ok(())
+    }
+
+    /// Sends a signal to an agent.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn signal(&self, node: usize, signal: Signal) -> anyhow::Result<()> {
+        let child = self.agents[node].as_ref().context("the agent does not run")?;
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("no process id")?;
+        kill_process(pid, signal).with_context(|| format!("cannot send {signal:?} to {}", NODES[node]))
+    }
+
+    /// Whether an agent's process has ended, and how: collects it.
+    ///
+    /// # Errors
+    /// The operating system does not say.
+    pub fn ended(&mut self, node: usize) -> anyhow::Result<bool> {
+        let Some(child) = &mut self.agents[node] else { return Ok(true) };
+        let ended = child.try_wait()?.is_some();
+        if ended {
+            self.agents[node] = None;
+        }
+        Ok(ended)
+    }
+
+    /// The agent's process id.
+    pub fn pid(&self, node: usize) -> Option<u32> {
+        self.agents[node].as_ref().map(Child::id)
+    }
+
+    /// What an agent says of itself.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn status(&self, node: usize) -> anyhow::Result<Status> {
+        let socket = self.socket(node);
+        let asked = tokio::task::spawn_blocking(move || client::ask(&socket, Request::Status));
+        match asked.await?? {
+            Response::Status(status) => Ok(*status),
+            Response::Pong { .. } | Response::Accepted | Response::Refused { .. } => bail!("no status"),
+        }
+    }
+
+    /// Waits until `active` serves everything and the other one could take over at once.
+    ///
+    /// # Errors
+    /// It is not so within a minute: what is in the way.
+    pub async fn ready(&mut self, active: usize) -> anyhow::Result<()> {
+        let deadline = clock::now() + Duration::from_secs(60);
+        loop {
+            let obstacle = self.obstacle(active).await;
+            let Some(obstacle) = obstacle else { return Ok(()) };
+            for (node, name) in NODES.iter().enumerate() {
+                if self.ended(node)? {
+                    bail!("{name} has ended: {}", self.last_words(node));
+                }
+            }
+            if clock::now() > deadline {
+                bail!("the pair is not ready within a minute: {obstacle}");
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn obstacle(&self, active: usize) -> Option<String> {
+        let standby = 1 - active;
+        let here = match self.status(active).await {
+            Ok(status) => status,
+            Err(error) => return Some(format!("{}: {error:#}", NODES[active])),
+        };
+        let there = match self.status(standby).await {
+            Ok(status) => status,
+            Err(error) => return Some(format!("{}: {error:#}", NODES[standby])),
+        };
+        let (ours, theirs) = (here.groups.first()?, there.groups.first()?);
+        if ours.role != "active" || !ours.reached {
+            return Some(format!("{} is {}: {}", NODES[active], ours.role, ours.situation));
+        }
+        if theirs.armed.as_deref() != Some(NODES[active]) || !theirs.takeover.works {
+            return Some(format!("{} could not take over: {}", NODES[standby], theirs.takeover.because));
+        }
+        if !ours.takeover.works {
+            return Some(format!("{}: {}", NODES[active], ours.takeover.because));
+        }
+        (!self.holds_everything(active)).then(|| format!("{} does not hold everything", NODES[active]))
+    }
+
+    /// Whether EC2, in truth, has everything at this node.
+    pub fn holds_everything(&self, node: usize) -> bool {
+        self.holders().iter().all(|(_, holder)| *holder == NODES[node])
+    }
+
+    /// Every resource, and the node that holds it in truth.
+    pub fn holders(&self) -> Vec<(String, String)> {
+        self.sandbox.with_vpc(|vpc| {
+            let name = |holder: Option<Holder>| {
+                let owner = holder.and_then(|it| self.owner(&it.interface));
+                owner.unwrap_or("nobody").to_owned()
+            };
+            let mut all = vec![(format!("private IP {SERVICE}"), name(vpc.private_ip_holder(SERVICE)))];
+            for address in self.sandbox.elastic_ips.iter().filter(|it| it.name != "spare") {
+                let holder = name(vpc.elastic_ip_holder(&address.allocation_id));
+                all.push((format!("Elastic IP {} ({})", address.public_ip, address.name), holder));
+            }
+            for table in &self.sandbox.route_tables {
+                for destination in DESTINATIONS {
+                    let Ok(net) = destination.parse() else { continue };
+                    let holder = name(vpc.route_holder(&table.id, &Destination::Cidr(net)));
+                    all.push((format!("route {destination} in {}", table.name), holder));
+                }
+            }
+            all
+        })
+    }
+
+    fn owner(&self, interface: &str) -> Option<&'static str> {
+        let at =
+            self.sandbox.instances.iter().position(|it| it.interfaces.iter().any(|eni| eni.id == interface));
+        at.and_then(|at| NODES.get(at).copied())
+    }
+
+    /// The number of the last change in EC2.
+    pub fn last_change(&self) -> u64 {
+        self.sandbox.with_vpc(|vpc| vpc.last_change())
+    }
+
+    /// What has changed hands in EC2 since then.
+    pub fn moves_since(&self, seq: u64) -> Vec<Move> {
+        let origin = Time::ZERO + self.sandbox.origin();
+        let changes: Vec<Change> = self.sandbox.with_vpc(|vpc| vpc.changes(seq).cloned().collect());
+        let mut moves = Vec::new();
+        for change in changes {
+            let anchor = match &change.subject {
+                Subject::PrivateIp { address, .. } => *address == SERVICE,
+                Subject::ElasticIp { .. } | Subject::Route { .. } => false,
+                Subject::Instance { .. } | Subject::Tag { .. } => continue,
+            };
+            let interface = change.to.as_deref().and_then(|to| to.split(['/', ' ']).next());
+            let to = interface.and_then(|id| self.owner(id));
+            moves.push(Move { at: origin + Duration::from_micros(change.at_us), anchor, to });
+        }
+        moves
+    }
+
+    /// When an agent first said this, not before `since`.
+    ///
+    /// # Errors
+    /// Its log cannot be read.
+    pub fn said(&self, node: usize, ids: &[&str], since: Time) -> anyhow::Result<Option<Time>> {
+        let text = std::fs::read_to_string(self.log(node))?;
+        Ok(text
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+            .filter(|line| line["id"].as_str().is_some_and(|id| ids.contains(&id)))
+            .filter_map(|line| line["boot_us"].as_u64())
+            .map(|us| Time::from_nanos(us.saturating_mul(1000)))
+            .find(|at| *at >= since))
+    }
+
+    /// Whether the hook that stands for the service has run since it was last forgotten.
+    pub fn promoted(&self, node: usize) -> bool {
+        self.folder.join(format!("promoted-{}", NODES[node])).exists()
+    }
+
+    /// Forgets that the hook has run.
+    pub fn forget_promotion(&self, node: usize) {
+        // If it is not there, it is forgotten already.
+        let _ = std::fs::remove_file(self.folder.join(format!("promoted-{}", NODES[node])));
+    }
+
+    fn last_words(&self, node: usize) -> String {
+        let text = std::fs::read_to_string(self.log(node)).unwrap_or_default();
+        text.lines().last().unwrap_or("it said nothing").to_owned()
+    }
+
+    fn log(&self, node: usize) -> PathBuf {
+        self.folder.join(format!("{}.log", NODES[node]))
+    }
+
+    fn socket(&self, node: usize) -> PathBuf {
+        self.folder.join(format!("{}.sock", NODES[node]))
+    }
+
+    fn write_files(&self, plan: Plan) -> anyhow::Result<()> {
+        let mut key = [0; KEY_BYTES];
+        getrandom::fill(&mut key).context("the operating system gives no random bytes")?;
+        let key_file = self.folder.join("cluster.key");
+        write_secret(&key_file, &key_line(1, &key))?;
+        let allocation = |name| {
+            let found = self.sandbox.elastic_ips.iter().find(|it| it.name == name);
+            found.map(|it| it.allocation_id.as_str()).unwrap_or_default()
+        };
+        let tables: Vec<&str> = self.sandbox.route_tables.iter().map(|it| it.id.as_str()).collect();
+        let text = format!(
+            r#"cluster = "demo"
+key-file = "{key}"
+
+[heartbeat]
+port = {port}
+interval = "{interval}ms"
+dead-after = "{dead_after}ms"
+
+[aws]
+endpoint-url = "{endpoint}"
+region = "{region}"
+
+[[node]]
+name = "ivr-a"
+links = ["127.0.0.11", "127.0.1.11"]
+
+[[node]]
+name = "ivr-b"
+links = ["127.0.0.12", "127.0.1.12"]
+
+[[group]]
+name = "ivr"
+nodes = ["ivr-a", "ivr-b"]
+anchor = "service-address"
+
+[[group.private-ip]]
+name = "service-address"
+address = "{SERVICE}"
+elastic-ip = "{service}"
+guest = false
+
+[[group.elastic-ip]]
+name = "trunk"
+allocation-id = "{trunk}"
+to = {{ ivr-a = "127.0.0.21", ivr-b = "127.0.0.22" }}
+
+[[group.route]]
+name = "office"
+tables = {tables:?}
+destinations = {DESTINATIONS:?}
+
+[[group.hook]]
+on = "promote"
+run = ["/bin/sh", "-c", "echo active > {folder}/promoted-$STANDIN_NODE"]
+"#,
+            key = key_file.display(),
+            port = self.port,
+            interval = plan.interval.as_millis(),
+            dead_after = plan.dead_after.as_millis(),
+            endpoint = self.sandbox.ec2_url,
+            region = self.sandbox.region,
+            service = allocation("service"),
+            trunk = allocation("trunk"),
+            folder = self.folder.display(),
+        );
+        std::fs::write(self.folder.join("standin.toml"), text)?;
+        Ok(())
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        for child in self.agents.iter_mut().flatten() {
+            // A process that is already gone needs no killing; a stopped one dies of SIGKILL, too.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn write_secret(path: &Path, text: &str) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    writeln!(file, "{text}")?;
+    Ok(())
+}
