@@ -9,6 +9,7 @@
 //! ```
 
 mod args;
+mod calls;
 mod chance;
 mod check;
 mod ec2;
