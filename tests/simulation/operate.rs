@@ -199,7 +199,7 @@ impl World {
         let machine = self.machine(node);
         if machine.frozen(now) {
             machine.frozen_until = now;
-            self.later(ms(0), Next::Thaws(node));
+            self.thaw(node);
         }
         self.boot(node);
         self.start(node);
