@@ -28,6 +28,23 @@ fn row_1_maintenance_spreads_and_nothing_moves_until_it_ends() {
 }
 
 #[test]
+fn row_1_a_stop_in_maintenance_leaves_the_service_as_it_is() {
+    let mut world = pair();
+    world.tell(0, Event::Asked(Wish::Maintenance(GroupId(0), true)));
+    world.run(ms(1000));
+    world.tell(0, Event::ShutdownAsked(Shutdown::Stop));
+    world.run(ms(3000));
+    assert_eq!(world.exited, [0]);
+    assert_eq!(world.desired[0], Some(Desired::Serve { repair: true }), "it was not told to stand by");
+    world.start(0);
+    world.run(ms(60_000));
+    assert_eq!((world.takes.len(), world.holder[0]), (0, Held::By(0)));
+    world.tell(1, Event::Asked(Wish::Maintenance(GroupId(0), false)));
+    world.run(ms(10_000));
+    assert_eq!((world.active(), world.takes.len()), (vec![0], 0));
+}
+
+#[test]
 fn row_2_after_its_start_a_node_believes_no_read_for_five_seconds() {
     let mut world = World::new(2, Held::By(0));
     world.run(ms(4900));
