@@ -26,7 +26,7 @@ impl Group {
                 continue;
             };
             self.hear_claim(peer, report.role == Role::Active && heard, report.term, cx);
-            let fresh = peer.heard_at == Some(cx.now);
+            let fresh = peer.said_at == Some(cx.now);
             if let Some(offer) = report.offer.as_ref().filter(|_| fresh) {
                 let known = self.heard_offer.map(|heard| heard.id);
                 self.heard_offer = Heard::hear(self.heard_offer, peer.id, cx.settings.me, offer, cx.now);
