@@ -4,6 +4,8 @@ use crate::control::protocol::{Group, Node, Status};
 
 /// An error that has not been over since is a problem for so long.
 const RECENT_MS: u64 = 120_000;
+/// A read says nothing about a situation that began after it, or less than this before it: reads lag.
+const READS_LAG_MS: u64 = 5000;
 
 /// What needs somebody's attention.
 pub(super) fn of(status: &Status, identity_known: bool) -> Vec<String> {
@@ -52,7 +54,9 @@ fn about_group(group: &Group, problems: &mut Vec<String>) {
         problems.push(format!("{name}: {failing}"));
     }
     let holder = group.active.first();
-    for resource in group.resources.iter().filter(|_| group.active.len() == 1) {
+    let settled = |age: Option<u64>| age.is_some_and(|age| age + READS_LAG_MS < group.row_now_ms);
+    let comparable = |age| group.active.len() == 1 && settled(age);
+    for resource in group.resources.iter().filter(|it| comparable(it.age_ms)) {
         if let (Some(of), Some(active)) = (&resource.holder, holder)
             && of != active
             && !group.failing.iter().any(|it| it.starts_with(&resource.name))
