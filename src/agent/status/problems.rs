@@ -17,7 +17,10 @@ pub(super) fn of(status: &Status, identity_known: bool) -> Vec<String> {
     if !identity_known {
         problems.push("this node does not know its own instance and interfaces in EC2 yet".to_owned());
     }
-    for error in status.errors.iter().filter(|error| !error.over && error.age_ms < RECENT_MS) {
+    // These two are said with their groups already.
+    let new = |call: &str| call != "hook" && call != "guest address";
+    let recent = status.errors.iter().filter(|error| !error.over && error.age_ms < RECENT_MS);
+    for error in recent.filter(|error| new(&error.call)) {
         problems.push(format!("{} fails: {}", error.call, error.text));
     }
     problems

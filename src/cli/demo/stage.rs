@@ -4,7 +4,8 @@
 use std::fs::File;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -22,6 +23,10 @@ use crate::sandbox::{Options, Running, Spec, serve};
 pub const NODES: [&str; 2] = ["ivr-a", "ivr-b"];
 /// The moving private address of the sandbox's pair.
 pub const SERVICE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 100);
+/// Below the ports that the kernel gives away by itself (32768 and more), so that nobody gets one between
+/// the look at it and the agents' start.
+const FIRST_PORT: u32 = 20_000;
+const PORTS: u32 = 10_000;
 const DESTINATIONS: [&str; 2] = ["10.99.0.0/24", "10.99.1.0/24"];
 
 /// What is to be staged.
@@ -54,7 +59,11 @@ pub struct Stage {
     agents: [Option<Child>; 2],
     program: PathBuf,
     port: u16,
+    environment: [Vec<(String, String)>; 2],
 }
+
+/// The stages of one process, counted: each has a folder of its own.
+static STAGES: AtomicU32 = AtomicU32::new(0);
 
 impl Stage {
     /// Sets the stage: serves the sandbox and writes the configuration. No agent runs yet.
@@ -62,7 +71,8 @@ impl Stage {
     /// # Errors
     /// No free port, no room for files.
     pub async fn set(plan: Plan, program: PathBuf) -> anyhow::Result<Self> {
-        let folder = std::env::temp_dir().join(format!("standin-demo-{}", std::process::id()));
+        let number = STAGES.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("standin-demo-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let mut spec = Spec::pair();
         spec.settings.throttling = false;
@@ -74,9 +84,9 @@ impl Stage {
         let sandbox = serve(spec, Options { port: 0, clock: super::super::sandbox::clock() })
             .await
             .context("cannot serve the sandbox")?;
-        // Free on one loopback address now, and nobody else's on the others most likely.
-        let port = UdpSocket::bind(("127.0.0.11", 0))?.local_addr()?.port();
-        let stage = Self { folder, sandbox, agents: [None, None], program, port };
+        let port = free_port()?;
+        let environment = [Vec::new(), Vec::new()];
+        let stage = Self { folder, sandbox, agents: [None, None], program, port, environment };
         stage.delay_calls(plan.api_delay);
         stage.write_files(plan)?;
         Ok(stage)
@@ -90,6 +100,26 @@ impl Stage {
     /// The port of the heartbeats.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The sandbox itself: its truth, its faults, its orders.
+    pub fn sandbox(&self) -> &Running {
+        &self.sandbox
+    }
+
+    /// The folder of everything that the stage writes.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where a node's configuration is: its own file, so that it can be made another one.
+    pub fn config(&self, node: usize) -> PathBuf {
+        self.folder.join(format!("{}.toml", NODES[node]))
+    }
+
+    /// Sets a variable in the environment of the node's agents that are started from now on.
+    pub fn set_env(&mut self, node: usize, name: &str, value: &str) {
+        self.environment[node].push((name.to_owned(), value.to_owned()));
     }
 
     /// Adds so much to every call to EC2 from now on.
@@ -114,7 +144,7 @@ impl Stage {
         let log = File::options().create(true).append(true).open(self.log(node))?;
         let child = Command::new(&self.program)
             .args(["run", "--node", name, "--log", "json", "--config"])
-            .arg(self.folder.join("standin.toml"))
+            .arg(self.config(node))
             .arg("--socket")
             .arg(self.socket(node))
             .arg("--state-dir")
@@ -128,6 +158,7 @@ impl Stage {
             .env_remove("AWS_SECRET_ACCESS_KEY")
             .env_remove("AWS_SESSION_TOKEN")
             .env_remove("NOTIFY_SOCKET")
+            .envs(self.environment[node].iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -147,17 +178,25 @@ impl Stage {
         kill_process(pid, signal).with_context(|| format!("cannot send {signal:?} to {}", NODES[node]))
     }
 
-    /// Whether an agent's process has ended, and how: collects it.
+    /// Whether an agent's process has ended: collects it.
     ///
     /// # Errors
     /// The operating system does not say.
     pub fn ended(&mut self, node: usize) -> anyhow::Result<bool> {
-        let Some(child) = &mut self.agents[node] else { return Ok(true) };
-        let ended = child.try_wait()?.is_some();
-        if ended {
+        Ok(self.agents[node].is_none() || self.end(node)?.is_some())
+    }
+
+    /// How an agent's process has ended, once: collects it. `None`: it runs, or none was started.
+    ///
+    /// # Errors
+    /// The operating system does not say.
+    pub fn end(&mut self, node: usize) -> anyhow::Result<Option<ExitStatus>> {
+        let Some(child) = &mut self.agents[node] else { return Ok(None) };
+        let end = child.try_wait()?;
+        if end.is_some() {
             self.agents[node] = None;
         }
-        Ok(ended)
+        Ok(end)
     }
 
     /// The agent's process id.
@@ -310,11 +349,13 @@ impl Stage {
         text.lines().last().unwrap_or("it said nothing").to_owned()
     }
 
-    fn log(&self, node: usize) -> PathBuf {
+    /// Where a node's agents log to, one after the other.
+    pub fn log(&self, node: usize) -> PathBuf {
         self.folder.join(format!("{}.log", NODES[node]))
     }
 
-    fn socket(&self, node: usize) -> PathBuf {
+    /// The operator's socket of a node.
+    pub fn socket(&self, node: usize) -> PathBuf {
         self.folder.join(format!("{}.sock", NODES[node]))
     }
 
@@ -384,7 +425,9 @@ run = ["/bin/sh", "-c", "echo active > {folder}/promoted-$STANDIN_NODE"]
             trunk = allocation("trunk"),
             folder = self.folder.display(),
         );
-        std::fs::write(self.folder.join("standin.toml"), text)?;
+        for node in 0..NODES.len() {
+            std::fs::write(self.config(node), &text)?;
+        }
         Ok(())
     }
 }
@@ -398,6 +441,22 @@ impl Drop for Stage {
         }
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Free on every link's address now, and not given to an earlier stage of this process, which may not have
+/// bound it yet.
+fn free_port() -> anyhow::Result<u16> {
+    static LAST: AtomicU32 = AtomicU32::new(0);
+    let begin = std::process::id().wrapping_mul(31);
+    for _ in 0..PORTS {
+        let step = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(begin) % PORTS;
+        let Ok(port) = u16::try_from(FIRST_PORT + step) else { continue };
+        let links = ["127.0.0.11", "127.0.1.11", "127.0.0.12", "127.0.1.12"];
+        if links.iter().all(|link| UdpSocket::bind((*link, port)).is_ok()) {
+            return Ok(port);
+        }
+    }
+    bail!("no UDP port is free on 127.0.0.11, 127.0.1.11, 127.0.0.12 and 127.0.1.12")
 }
 
 fn write_secret(path: &Path, text: &str) -> anyhow::Result<()> {

@@ -2,7 +2,7 @@
 
 use super::knowledge::{Change, Watch};
 use super::offer::Heard;
-use super::take::{Gate, Rival, step};
+use super::take::{CONFLICTS, Gate, Rival, step};
 use super::{Context, Group, Outbox};
 use crate::cluster::anchor::{AnchorRead, Owner};
 use crate::cluster::decision::{Holder, Row, View};
@@ -26,7 +26,7 @@ impl Group {
                 continue;
             };
             self.hear_claim(peer, report.role == Role::Active && heard, report.term, cx);
-            let fresh = peer.heard_at == Some(cx.now);
+            let fresh = peer.said_at == Some(cx.now);
             if let Some(offer) = report.offer.as_ref().filter(|_| fresh) {
                 let known = self.heard_offer.map(|heard| heard.id);
                 self.heard_offer = Heard::hear(self.heard_offer, peer.id, cx.settings.me, offer, cx.now);
@@ -108,6 +108,9 @@ impl Group {
             self.tell(Level::Info, "reads-answered", "EC2 says again who holds the anchor".into(), cx, out);
         }
         let Some(last) = self.knowledge.last.filter(|_| news) else { return };
+        if last.owner != Owner::Nobody {
+            self.take.contest = None;
+        }
         if let Owner::Theirs(node) = last.owner
             && let Some(peer) = cx.peers.iter().find(|peer| peer.id == node)
             && (peer.silent(cx.now, cx.settings) || peer.left)
@@ -138,6 +141,7 @@ impl Group {
             active,
             fit: self.fit && (active || !(self.memory.standby || self.leaving)),
             peer_heard: self.members(cx).any(|peer| peer.heard(cx.now, cx.settings)),
+            contested: self.contested(),
             patience_over: self.leaving || (waited && matches!(self.row, Row::OwnUnfit | Row::HolderIdle)),
             take_when_silent: settings.take_when_silent,
             release_when_isolated: settings.release_when_isolated,
@@ -159,6 +163,17 @@ impl Group {
             lost_to_all: self.lost_to_all(peer.id, cx),
             at_rest: self.rest.at_rest(peer.id, cx.now),
         }
+    }
+
+    /// Nobody was faster: every read since the last conflict says so, and each of them was sent so long after
+    /// the first one that it would show who was.
+    fn contested(&self) -> bool {
+        let last = self.knowledge.last.filter(|last| last.owner == Owner::Nobody);
+        self.take.contest.is_some_and(|contest| {
+            contest.count >= CONFLICTS
+                && contest.last.since(contest.first) > SETTLE
+                && last.is_some_and(|last| last.sent >= contest.last)
+        })
     }
 
     /// With three and more nodes: a majority is heard, and nobody that is heard hears the holder.
