@@ -255,7 +255,16 @@ impl Group {
         let all = self.members(cx).map(|peer| self.rival(peer, cx));
         let first_over = cx.started + cx.settings.first_dead_after;
         let at = step(row, rivals.into_iter(), all, since, cx.settings.dead_after, first_over);
-        (cx.now < at).then_some(Gate::Step(at))
+        if cx.now < at {
+            return Some(Gate::Step(at));
+        }
+        // A heard active node goes first: whether it has done so, only a young read tells.
+        let active_heard = self.members(cx).any(|peer| {
+            let rival = self.rival(peer, cx);
+            rival.heard && rival.active
+        });
+        let young = self.knowledge.read_within(SETTLE, cx.now);
+        (row == Row::Free && active_heard && !young).then_some(Gate::NoRead)
     }
 
     fn rival(&self, peer: &Peer, cx: &Context<'_>) -> Rival {
@@ -280,8 +289,8 @@ impl Group {
         let quiet =
             self.members(cx).any(|peer| peer.late(cx.now, cx.settings) || peer.silent(cx.now, cx.settings));
         let taking = match self.gate {
-            Some(Gate::Step(_) | Gate::BackOff(_) | Gate::UnderWay) => true,
-            Some(Gate::NotEligible(_) | Gate::NoRead | Gate::Damped) | None => false,
+            Some(Gate::Step(_) | Gate::BackOff(_) | Gate::UnderWay | Gate::NoRead) => true,
+            Some(Gate::NotEligible(_) | Gate::Damped) | None => false,
         };
         match self.role {
             _ if taking => Watch::Taking,

@@ -132,7 +132,12 @@ impl Knowledge {
 
     /// Whether a read sent less than 30 s ago was answered (GATE).
     pub(in super::super) fn fresh(&self, now: Time) -> bool {
-        self.last.is_some_and(|last| now.since(last.sent) < FRESH)
+        self.read_within(FRESH, now)
+    }
+
+    /// Whether a read that was sent so lately was answered.
+    pub(in super::super) fn read_within(&self, limit: Duration, now: Time) -> bool {
+        self.last.is_some_and(|last| now.since(last.sent) < limit)
     }
 
     /// When this knowledge becomes too old.

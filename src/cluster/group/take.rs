@@ -27,7 +27,8 @@ pub(super) const CONFLICTS: u32 = 3;
 pub enum Gate {
     /// This node could not serve.
     NotEligible(String),
-    /// No read of the anchor that was sent less than 30 s ago was answered.
+    /// No read of the anchor that was sent less than 30 s ago was answered (less than 5 s, while a heard
+    /// active node may take it back).
     NoRead,
     /// Another node goes first, until then.
     Step(Time),
@@ -43,7 +44,7 @@ impl fmt::Display for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotEligible(why) => write!(f, "this node is not eligible: {why}"),
-            Self::NoRead => f.write_str("EC2 has not said within the last 30 s who holds the anchor"),
+            Self::NoRead => f.write_str("EC2 has not said lately enough who holds the anchor"),
             Self::Step(_) => f.write_str("another node goes first"),
             Self::Damped => {
                 f.write_str("six takeovers by silence in the last hour: silence no longer counts")
