@@ -17,7 +17,9 @@ pub(super) fn of(status: &Status, identity_known: bool) -> Vec<String> {
     if !identity_known {
         problems.push("this node does not know its own instance and interfaces in EC2 yet".to_owned());
     }
-    for error in status.errors.iter().filter(|error| !error.over && error.age_ms < RECENT_MS) {
+    let recent = status.errors.iter().filter(|error| !error.over && error.age_ms < RECENT_MS);
+    let said = problems.join("\n");
+    for error in recent.filter(|error| !said.contains(&error.text)) {
         problems.push(format!("{} fails: {}", error.call, error.text));
     }
     problems
@@ -68,7 +70,12 @@ fn about_node(node: &Node, problems: &mut Vec<String>) {
             let why = why.unwrap_or("compare the key files");
             problems.push(format!("{name} sends, but does not authenticate: {why}"));
         }
-        state => problems.push(format!("{name} is {state}")),
+        state => {
+            let why = node.links.iter().find_map(|link| link.refused_because.as_deref());
+            let sends =
+                why.map_or_else(String::new, |why| format!("; the last datagram from it was refused: {why}"));
+            problems.push(format!("{name} is {state}{sends}"));
+        }
     }
     let heard = matches!(node.state.as_str(), "online" | "late");
     for link in node.links.iter().filter(|link| heard && link.state != "up") {
