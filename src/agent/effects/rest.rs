@@ -144,6 +144,8 @@ impl Rest<'_> {
                     self.shell.errors.worked(reading(piece));
                 }
             }
+            let unread =
+                pieces.iter().find_map(|(piece, held)| Some(format!("{piece}: {}", held.as_ref().err()?)));
             // The anchor itself is the core's; what rides on it is ours.
             let skip = usize::from(place == self.settings.anchor);
             let elsewhere = pieces.into_iter().skip(skip).filter_map(|(piece, held)| match held {
@@ -155,6 +157,12 @@ impl Rest<'_> {
                 }
             });
             let elsewhere: Vec<Piece> = elsewhere.collect();
+            if let Some(why) = unread {
+                self.world.seen().note(name, Some(why));
+            } else if elsewhere.is_empty() || !self.wanted.borrow().repairs() {
+                // What failed once is in its place now, or another node's to take.
+                self.world.seen().note(name, None);
+            }
             if !elsewhere.is_empty() {
                 missing.push((name, elsewhere));
             }

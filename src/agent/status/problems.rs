@@ -1,6 +1,6 @@
 //! Is everything well? What is not, each in one sentence, the worst first.
 
-use crate::control::protocol::{Group, Node, Status};
+use crate::control::protocol::{CallError, Group, Node, Status};
 
 /// An error that has not been over since is a problem for so long.
 const RECENT_MS: u64 = 120_000;
@@ -19,10 +19,11 @@ pub(super) fn of(status: &Status, identity_known: bool) -> Vec<String> {
     if !identity_known {
         problems.push("this node does not know its own instance and interfaces in EC2 yet".to_owned());
     }
-    // These two are said with their groups already.
-    let new = |call: &str| call != "hook" && call != "guest address";
+    // What a hook or the guest's address lacks is said with its group already, and whatever stands above.
+    let new = |error: &CallError| error.call != "hook" && error.call != "guest address";
     let recent = status.errors.iter().filter(|error| !error.over && error.age_ms < RECENT_MS);
-    for error in recent.filter(|error| new(&error.call)) {
+    let said = problems.join("\n");
+    for error in recent.filter(|error| new(error) && !said.contains(&error.text)) {
         problems.push(format!("{} fails: {}", error.call, error.text));
     }
     problems
@@ -75,7 +76,12 @@ fn about_node(node: &Node, problems: &mut Vec<String>) {
             let why = why.unwrap_or("compare the key files");
             problems.push(format!("{name} sends, but does not authenticate: {why}"));
         }
-        state => problems.push(format!("{name} is {state}")),
+        state => {
+            let why = node.links.iter().find_map(|link| link.refused_because.as_deref());
+            let sends =
+                why.map_or_else(String::new, |why| format!("; the last datagram from it was refused: {why}"));
+            problems.push(format!("{name} is {state}{sends}"));
+        }
     }
     let heard = matches!(node.state.as_str(), "online" | "late");
     for link in node.links.iter().filter(|link| heard && link.state != "up") {

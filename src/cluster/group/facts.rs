@@ -132,7 +132,7 @@ impl Group {
         let (settled, anchor) = self.knowledge.anchor(cx.now);
         let active = self.role == Role::Active;
         let settings = self.settings(cx);
-        let waited = cx.now.since(self.row_since) >= cx.settings.first_dead_after;
+        let waited = cx.now.since(self.row_since) >= cx.settings.patience();
         View {
             maintenance: self.memory.maintenance.on,
             settled,

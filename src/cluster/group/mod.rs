@@ -364,7 +364,7 @@ impl Group {
 
     /// The next moment at which time alone changes something.
     pub(super) fn deadline(&self, cx: &Context<'_>) -> Option<Time> {
-        let patience = self.row_since + cx.settings.first_dead_after;
+        let patience = self.row_since + cx.settings.patience();
         let step = match self.gate {
             Some(Gate::Step(at) | Gate::BackOff(at)) => Some(at),
             Some(Gate::NotEligible(_) | Gate::NoRead | Gate::Damped | Gate::UnderWay) | None => None,
