@@ -126,9 +126,9 @@ impl Agent {
         let (recorder, recording) = recorder(&config);
 
         let (messages, inbox) = mpsc::channel();
-        let to_heart = ToHeart::new(messages, poller.waker());
-        let (words, from_heart) = tokio::sync::mpsc::unbounded_channel();
         let pulse = Arc::new(Pulse::default());
+        let to_heart = ToHeart::new(messages, poller.waker(), Arc::clone(&pulse));
+        let (words, from_heart) = tokio::sync::mpsc::unbounded_channel();
         let seed =
             getrandom::u64().map_err(|error| StartError::System(io::Error::other(error.to_string())))?;
         let cluster = Cluster::new(settings(&config, me, remembered, seed), clock::now());

@@ -165,6 +165,16 @@ impl Group {
         }
     }
 
+    /// A call that takes from nobody came second.
+    pub(super) fn conflicted(&mut self, cx: &Context<'_>, out: &mut Outbox) {
+        self.take.conflicted(cx.now);
+        if self.take.contest.is_some_and(|contest| contest.count == CONFLICTS) {
+            let text = "EC2 says that nobody holds the anchor, and that something is in its way; while both is \
+                        so, it will be taken with what is there";
+            self.tell(Level::Warn, "contested", text.into(), cx, out);
+        }
+    }
+
     /// Nobody was faster: every read since the last conflict says so, and each of them was sent so long after
     /// the first one that it would show who was.
     fn contested(&self) -> bool {
