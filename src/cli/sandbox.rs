@@ -11,11 +11,20 @@ use super::{Exit, Failure};
 use crate::agent::clock;
 use crate::sandbox::{Clock, Options, Running, Spec, serve};
 
+const HELP: &str = "\
+It speaks EC2's own protocol: the AWS CLI, boto3 and any SDK work against it with --endpoint-url.
+Faults (throttle, deny, hang, stale reads, ...) are set by POST to /_sandbox/faults.
+
+Examples:
+  standin sandbox
+  standin sandbox --config vpc.toml --port 4566 --json";
+
 /// Serve an EC2 that you can break, on loopback.
 ///
 /// Without a file: one VPC, two instances (ivr-a, ivr-b), three Elastic IPs, one secondary private address
 /// that moves, two route tables.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[command(after_help = HELP)]
 pub struct SandboxArgs {
     /// What there is, and who holds what (TOML).
     #[arg(long, value_name = "FILE")]

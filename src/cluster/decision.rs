@@ -129,6 +129,8 @@ pub struct View {
     pub fit: bool,
     /// Any other node of the group is heard.
     pub peer_heard: bool,
+    /// The anchor is with nobody, and yet the calls that take from nobody conflict (rows 6 and 18).
+    pub contested: bool,
     /// First-dead-after has passed since this situation began (rows 10 and 13).
     pub patience_over: bool,
     /// Whether silence moves the group.
@@ -213,7 +215,7 @@ fn as_active(view: &View) -> (Row, Action) {
         Some(Owner::Mine) if view.fit => (Row::Serve, Action::Serve { repair: !view.reads_fail }),
         Some(Owner::Mine) | None if !view.fit => (Row::Barred, Action::Offer),
         Some(Owner::Theirs(_) | Owner::Stranger) => (Row::Yield, Action::Yield),
-        Some(Owner::Nobody) => (Row::Retake, Action::Take(TakeFrom::Nobody)),
+        Some(Owner::Nobody) => (Row::Retake, Action::Take(from_nobody(view))),
         Some(Owner::Orphaned) => (Row::Retake, Action::Take(TakeFrom::Anyone)),
         Some(Owner::Mine) | None if view.peer_heard => (Row::ServeBlind, Action::Serve { repair: false }),
         Some(Owner::Mine) | None if view.release_when_isolated => (Row::Isolated, Action::Release),
@@ -227,11 +229,18 @@ fn as_standby(view: &View) -> (Row, Action) {
         Some(Owner::Mine) if view.patience_over => (Row::OwnUnfit, Action::Offer),
         Some(Owner::Mine) => (Row::OwnUnfit, Action::Keep),
         Some(Owner::Theirs(_)) => with_holder(view),
-        Some(Owner::Nobody) => (Row::Free, Action::Take(TakeFrom::Nobody)),
+        Some(Owner::Nobody) => (Row::Free, Action::Take(from_nobody(view))),
         Some(Owner::Orphaned) => (Row::Free, Action::Take(TakeFrom::Anyone)),
         Some(Owner::Stranger) => (Row::Stranger, Action::Alarm),
         None => (Row::Unknown, Action::Keep),
     }
+}
+
+/// From nobody, in the call that fails if somebody was faster. But what is in the way may be something else
+/// than a faster one (another Elastic IP on the address that this one goes to), and then that call fails for
+/// ever.
+fn from_nobody(view: &View) -> TakeFrom {
+    if view.contested { TakeFrom::Anyone } else { TakeFrom::Nobody }
 }
 
 fn with_holder(view: &View) -> (Row, Action) {

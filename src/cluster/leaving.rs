@@ -33,11 +33,16 @@ impl Cluster {
         self.leaving = Some(Leaving { how, since: now, farewell: None, ended: false });
         self.out.urgent = true;
         if how == Shutdown::Stop {
-            for group in &mut self.groups {
+            // Maintenance changes nothing, so that an agent can be replaced under a running service.
+            for group in self.groups.iter_mut().filter(|group| !group.memory.maintenance.on) {
                 group.leaving = true;
             }
         }
         let text = match how {
+            Shutdown::Stop if self.groups.iter().any(|group| group.memory.maintenance.on) => {
+                "the agent stops: it hands over what it holds, but for groups in maintenance, which it leaves as \
+                 they are; then it says goodbye"
+            }
             Shutdown::Stop => "the agent stops: it hands over what it holds, then says goodbye",
             Shutdown::Restart => "the agent restarts: it leaves everything running and will be back",
         };
@@ -72,6 +77,9 @@ impl Cluster {
         for at in 0..self.groups.len() {
             let id = GroupId(u8::try_from(at).unwrap_or(u8::MAX));
             self.with_group(id, now, |group, cx, out| {
+                if !group.leaving || group.memory.maintenance.on {
+                    return;
+                }
                 let answered = group.offer_answered();
                 let hopeful = if answered { waited < HAND_OVER_BOUND } else { waited < patience };
                 if group.role == Role::Active && !(hopeful && (answered || group.taker(cx).is_some())) {

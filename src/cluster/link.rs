@@ -89,7 +89,7 @@ impl Link {
             return false;
         }
         if self.last_in > 0 {
-            self.stats.missed += sequence - self.last_in - 1;
+            self.stats.missed = self.stats.missed.saturating_add(sequence - self.last_in - 1);
             if let Some(heard) = self.heard_at {
                 self.stats.gaps.add(now.since(heard));
             }

@@ -232,7 +232,7 @@ impl Cluster {
                 }
             }),
             Wish::Maintenance(group, on) => self.with_group(group, now, |it, cx, out| {
-                let version = it.memory.maintenance.version + 1;
+                let version = it.memory.maintenance.version.saturating_add(1);
                 it.set_maintenance(Maintenance { version, on }, cx, out);
             }),
             Wish::Standby(group, standby) => self.with_group(group, now, |it, _, out| {

@@ -54,6 +54,9 @@ pub(super) struct Peer {
     pub(super) farewell_seen: bool,
     pub(super) back_until: Option<Time>,
     pub(super) heard_at: Option<Time>,
+    /// When we last took in what it says about itself, and when it had said that, by its clock.
+    pub(super) said_at: Option<Time>,
+    said_us: u64,
     /// Silence is counted from here at the earliest: our start, or the end of our last stall.
     from: Time,
     pub(super) running: Option<(Time, Running)>,
@@ -93,6 +96,8 @@ impl Peer {
             farewell_seen: false,
             back_until: None,
             heard_at: None,
+            said_at: None,
+            said_us: 0,
             from: now,
             running: None,
             refused_at: None,
@@ -171,6 +176,7 @@ impl Peer {
         self.left = false;
         self.back_until = None;
         self.running = None;
+        self.said_us = 0;
         for link in &mut self.links {
             link.restart();
         }
@@ -180,6 +186,12 @@ impl Peer {
         self.echo = Some(Echo { session: beat.session, nonce: beat.nonce });
         self.heard_at = Some(now);
         self.refused_at = None;
+        // A slower link brings what a faster one has long overtaken: a sign of life, and no news.
+        if beat.sent_us < self.said_us {
+            return;
+        }
+        self.said_us = beat.sent_us;
+        self.said_at = Some(now);
         self.hears = beat.hears;
         self.config_hash = Some(beat.config_hash);
         self.farewell_seen = beat.farewell_seen;

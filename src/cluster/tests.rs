@@ -23,6 +23,8 @@ pub(super) struct World {
     /// Nodes that do not run for a while.
     pub(super) frozen: Vec<u8>,
     pub(super) take_answer: Option<Failure>,
+    /// Something else is where the anchor goes to: it can be taken only from anyone.
+    pub(super) in_the_way: bool,
     pub(super) read_lag: Option<Held>,
     pub(super) notices: Vec<(u8, Notice)>,
     pub(super) takes: Vec<(Time, u8, TakeFrom)>,
@@ -86,6 +88,7 @@ impl World {
             cloudless: Vec::new(),
             frozen: Vec::new(),
             take_answer: None,
+            in_the_way: false,
             read_lag: None,
             notices: Vec::new(),
             takes: Vec::new(),
@@ -256,7 +259,7 @@ impl World {
             return Err(failure);
         }
         let held = &mut self.holder[usize::from(group.0)];
-        if from == TakeFrom::Nobody && *held != Held::Nobody {
+        if from == TakeFrom::Nobody && (*held != Held::Nobody || self.in_the_way) {
             return Err(Failure::Conflict);
         }
         *held = Held::By(node);

@@ -63,8 +63,8 @@ pub async fn run(hook: &Hook, about: &About) -> Ended {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        // A hook that runs while the agent ends runs on: half a promotion is worse than a late one.
         .process_group(0)
-        .kill_on_drop(true)
         .spawn();
     let mut child = match spawned {
         Ok(child) => child,

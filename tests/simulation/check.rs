@@ -22,8 +22,11 @@ const WAITS: Duration = secs(600);
 const LONG_WAIT: Duration = secs(120);
 /// A role follows the anchor within this: the lag of reads, a call's timeout, a stall.
 const ROLE_LAG: Duration = secs(10);
-/// So long the holder must have held, before it counts as known to all.
-const KNOWN: Duration = secs(5);
+/// So long the holder must have held, before it counts as known to all: a take may rest on a read that is
+/// five seconds old and lagged by five.
+const KNOWN: Duration = secs(11);
+/// Two takes that are sent within this are a race, not a duel.
+const RACE: Duration = secs(5);
 /// More takeovers in one run are a duel.
 const TAKEOVERS: u32 = 11;
 /// After a wish a move is no takeover.
@@ -37,12 +40,14 @@ pub(crate) struct Judgement {
     /// The holder, if it is healthy, heard by the taker, active, and offers nothing.
     guarded: Option<NodeId>,
     offered: bool,
+    sent: Time,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct OfGroup {
     wished: Option<Time>,
     takeovers: u32,
+    last_takeover: Option<Time>,
     two_since: Option<Time>,
     unserved_since: Option<Time>,
     waited: Duration,
@@ -58,6 +63,8 @@ pub(crate) struct Checks {
     calls: Vec<(Time, u32)>,
     dead_after: Duration,
     hold: bool,
+    /// When something last changed that is no node's decision.
+    unrest: Time,
     releases: Vec<bool>,
     looks: u64,
 }
@@ -72,6 +79,7 @@ impl Checks {
             could_since: vec![vec![None; nodes]; groups],
             calls: vec![(Time::ZERO, 0); nodes],
             dead_after: settings.dead_after,
+            unrest: Time::ZERO,
             hold: !settings.groups[0].take_when_silent,
             releases: settings.groups.iter().map(|group| group.release_when_isolated).collect(),
             looks: 0,
@@ -80,6 +88,11 @@ impl Checks {
 
     pub(crate) fn fail(&mut self, text: String) {
         self.violation.get_or_insert(text);
+    }
+
+    /// Something began, ended, or came late.
+    pub(crate) fn stir(&mut self, now: Time) {
+        self.unrest = now;
     }
 
     pub(crate) fn wished(&mut self, group: GroupId, now: Time) {
@@ -103,7 +116,9 @@ impl World {
     /// Looks at a take that is being sent.
     pub(crate) fn judge(&self, by: NodeId, group: GroupId) -> Judgement {
         let holder = &self.ec2.anchors[usize::from(group.0)].holder;
-        let Holder::Node(node) = holder.now() else { return Judgement { guarded: None, offered: false } };
+        let Holder::Node(node) = holder.now() else {
+            return Judgement { guarded: None, offered: false, sent: self.now };
+        };
         let bit = 1 << group.0;
         let machine = &self.machines[usize::from(node.0)];
         let state = &self.checks.groups[usize::from(group.0)];
@@ -123,7 +138,7 @@ impl World {
         let known = self.now.since(holder.since()) >= KNOWN;
         let wished = state.wished.is_some_and(|at| self.now.since(at) < WISH_LASTS);
         let guarded = (node != by && heard && healthy && known && !wished).then_some(node);
-        Judgement { guarded, offered }
+        Judgement { guarded, offered, sent: self.now }
     }
 
     /// A take has changed the anchor's holder.
@@ -138,7 +153,16 @@ impl World {
         let count = state.takeovers;
         self.tally.takeovers += 1;
         self.tally.takeovers_at_most = self.tally.takeovers_at_most.max(count);
+        let calm = !late && !self.net.noisy() && !self.ec2.ill();
+        let again = state
+            .last_takeover
+            .replace(self.now)
+            .is_some_and(|at| at > self.checks.unrest && seen.sent.since(at) > RACE);
+        if calm && again {
+            self.checks.fail(format!("group {} is taken again, though nothing has happened since", group.0));
+        }
         if late {
+            self.checks.stir(self.now);
             self.tally.late_takeovers += 1;
         } else if seen.guarded == Some(from) {
             let (by, from, group) = (by.0, from.0, group.0);
@@ -177,7 +201,7 @@ impl World {
                     let text = "yielded, but has held the anchor all the last 10 s";
                     self.checks.fail(format!("node {} group {at} {text}", node.0));
                 }
-                Role::Standby if row == Row::Isolated && !self.checks.releases[at] => {
+                Role::Standby if row == Row::Isolated && !process.leaving && !self.checks.releases[at] => {
                     self.checks.fail(format!("node {} group {at} released, but is to keep", node.0));
                 }
                 Role::Standby => {}
@@ -212,9 +236,13 @@ impl World {
 
     fn look_for_two(&mut self, group: usize) {
         let now = self.now;
+        let held = matches!(self.ec2.anchors[group].holder.now(), Holder::Node(_));
         let serves = |it: &usize| {
             let machine = &self.machines[*it];
-            machine.runs(now) && machine.active(group) && self.ec2.readable(NodeId(*it as u8))
+            let node = NodeId(*it as u8);
+            // While nobody holds the anchor, only a take can decide between them.
+            let decidable = if held { self.ec2.readable(node) } else { self.ec2.well(node) };
+            machine.runs(now) && machine.active(group) && decidable
         };
         let two = self.members().filter(serves).count() > 1 && !self.in_maintenance(group);
         let state = &mut self.checks.groups[group];

@@ -160,6 +160,11 @@ impl Ec2 {
         self.ill.retain(|(it, _, _)| *it != fault);
     }
 
+    /// Whether it is ill for anyone.
+    pub(crate) fn ill(&self) -> bool {
+        !self.ill.is_empty()
+    }
+
     pub(crate) fn recover_all(&mut self) {
         self.ill.clear();
     }

@@ -101,11 +101,35 @@ pub(crate) fn plan(topology: Topology, links: u8, end: Duration, random: &mut Ra
             Planned { at, lasts, fault }
         })
         .collect();
+    for _ in 0..random.below(4) {
+        incident(&mut all, topology, end, random);
+    }
     all.sort_by_key(|planned| planned.at);
     if random.chance(500) {
         bunch(&mut all, random);
     }
     all
+}
+
+/// EC2 is ill while a node falls: the hard case, so it does not wait for chance.
+fn incident(all: &mut Vec<Planned>, topology: Topology, end: Duration, random: &mut Random) {
+    let at = Time::ZERO + random.between(secs(30), end.saturating_sub(secs(60)));
+    let node = NodeId(random.below(u64::from(topology.members)) as u8);
+    let whom = random.chance(600).then(|| NodeId((node.0 + 1) % topology.members));
+    let part = random.pick(&[300, 600, 900]);
+    let ill = random.spread(secs(5), secs(120));
+    let fault = Fault::Cloud(whom, illness(part, random));
+    all.push(Planned { at, lasts: ill, fault });
+    let at = at + random.spread(ms(1), ill);
+    let (from, lasts) = (Some(node), random.spread(secs(2), secs(180)));
+    let cut = Scope { from, to: None, link: None, both_ways: random.chance(700) };
+    let fault = match random.below(4) {
+        0 => Fault::Crash { node, forgets: false },
+        1 => Fault::Freeze(node),
+        2 => Fault::Network(cut, Trouble::Cut),
+        _ => Fault::Moved(GroupId(random.below(u64::from(topology.groups)) as u8), Holder::Orphaned),
+    };
+    all.push(Planned { at, lasts, fault });
 }
 
 /// Moves some faults close to the one before: troubles come together.

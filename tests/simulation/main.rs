@@ -9,6 +9,7 @@
 //! ```
 
 mod args;
+mod calls;
 mod chance;
 mod check;
 mod ec2;
@@ -33,8 +34,8 @@ use self::tally::Tally;
 use self::world::{Topology, World};
 
 /// Seeds of each topology in a plain `cargo test`.
-const SEEDS: u64 = 3;
-/// A planted bug has to be found within so many seeds of each topology.
+const SEEDS: u64 = 2;
+/// A planted bug has to be found within so many seeds.
 const PLANTED_SEEDS: u64 = 300;
 /// So much of the timeline is printed on failure.
 const LAST_LINES: usize = 60;
@@ -107,7 +108,7 @@ fn search(args: &Args, out: &mut impl Write) -> io::Result<bool> {
         }
     }
     let default = args.seeds.is_none() && args.planted.is_empty();
-    let plants = if default { Plant::ALL.to_vec() } else { args.planted.clone() };
+    let plants = if default { Plant::QUICK.to_vec() } else { args.planted.clone() };
     for plant in plants {
         if planted(plant, args, out)? {
             passed += 1;
@@ -153,13 +154,13 @@ fn sound(name: &str, topology: Topology, args: &Args, out: &mut impl Write) -> i
 
 /// A core with a planted bug: some seed must fail.
 fn planted(plant: Plant, args: &Args, out: &mut impl Write) -> io::Result<bool> {
+    // Two groups on two nodes: the most decisions in the least time.
+    let (name, topology) = args.topology.unwrap_or(Topology::ALL[2]);
     for seed in args.seeds.clone().unwrap_or(0..PLANTED_SEEDS) {
-        for (name, topology) in topologies(args) {
-            if let Some(text) = run(seed, topology, Some(plant)).checks.violation {
-                let name = format!("seed {seed} of {name}");
-                writeln!(out, "planted {} found by {name}: {text}", plant.name())?;
-                return Ok(true);
-            }
+        if let Some(text) = run(seed, topology, Some(plant)).checks.violation {
+            let name = format!("seed {seed} of {name}");
+            writeln!(out, "planted {} found by {name}: {text}", plant.name())?;
+            return Ok(true);
         }
     }
     writeln!(out, "planted {} NOT FOUND", plant.name())?;

@@ -88,6 +88,14 @@ impl Net {
         self.troubles.retain(|(it, _, _)| *it != fault);
     }
 
+    /// Whether chance decides on any path.
+    pub(crate) fn noisy(&self) -> bool {
+        self.troubles.iter().any(|(_, _, how)| match how {
+            Trouble::Cut => false,
+            Trouble::Loses(_) | Trouble::Delays(_) | Trouble::Shuffles(_) => true,
+        })
+    }
+
     pub(crate) fn clear_all(&mut self) {
         self.troubles.clear();
     }

@@ -14,6 +14,7 @@ impl World {
         }
         let planned = self.faults[at];
         self.tally.fault(planned.fault.name());
+        self.checks.stir(self.now);
         self.say(format!("FAULT {at} {:?} for {:.1?}", planned.fault, planned.lasts));
         self.later(planned.lasts, Next::Ends(at));
         let now = self.now;
@@ -59,6 +60,7 @@ impl World {
             return;
         }
         let fault = self.faults[at].fault;
+        self.checks.stir(self.now);
         self.say(format!("ends  {at} {fault:?}"));
         let now = self.now;
         match fault {
@@ -134,6 +136,7 @@ impl World {
             return;
         }
         let now = self.now;
+        self.checks.stir(now);
         let machine = self.machine(node);
         machine.power_off();
         if gone {
@@ -196,7 +199,7 @@ impl World {
         let machine = self.machine(node);
         if machine.frozen(now) {
             machine.frozen_until = now;
-            self.later(ms(0), Next::Thaws(node));
+            self.thaw(node);
         }
         self.boot(node);
         self.start(node);

@@ -45,6 +45,10 @@ impl Plant {
         Self::Rearms,
     ];
 
+    /// Those that are found within a few seeds: a plain `cargo test` looks for them.
+    pub(crate) const QUICK: [Self; 6] =
+        [Self::CachedReads, Self::ServiceStays, Self::NoStall, Self::NeverYields, Self::Fights, Self::Rearms];
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::FailedReadIsOrphaned => "failed-read-is-orphaned",

@@ -5,12 +5,12 @@ use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use standin::cluster::{
-    Cluster, Command, Counter, Event, Failure, GroupId, GroupSettings, Heartbeat, NodeId, Random, Role,
-    Settings, TakeFrom, Time,
+    Cluster, Command, Counter, Event, GroupId, GroupSettings, Heartbeat, NodeId, Random, Role, Settings, Time,
 };
 
+use super::calls::{Asks, Call};
 use super::chance::{Chance, ms, secs};
-use super::check::{Checks, Judgement};
+use super::check::Checks;
 use super::ec2::Ec2;
 use super::faults::{Planned, plan};
 use super::machine::{Machine, Process};
@@ -86,45 +86,6 @@ pub(crate) enum Next {
     Ends(usize),
     Looks,
     Heals(u32),
-}
-
-/// A call to EC2.
-#[derive(Debug)]
-pub(crate) struct Call {
-    pub(crate) by: NodeId,
-    life: u32,
-    pub(crate) sent: Time,
-    answer_takes: Option<Duration>,
-    asks: Asks,
-    judgement: Option<Judgement>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Asks {
-    Anchor { group: GroupId, call: u64 },
-    Instance { node: NodeId, call: u64 },
-    Take { group: GroupId, call: u64, from: TakeFrom },
-    Counter { group: GroupId, counter: Counter },
-    OwnTag { group: GroupId },
-}
-
-impl Asks {
-    const fn writes(self) -> bool {
-        match self {
-            Self::Anchor { .. } | Self::Instance { .. } => false,
-            Self::Take { .. } | Self::Counter { .. } | Self::OwnTag { .. } => true,
-        }
-    }
-
-    const fn failed(self, why: Failure) -> Event {
-        match self {
-            Self::Anchor { group, call } => Event::AnchorRead { group, call, answer: Err(why) },
-            Self::Instance { node, call } => Event::InstanceRead { node, call, answer: Err(why) },
-            Self::Take { group, call, .. } => Event::TakeAnswered { group, call, answer: Err(why) },
-            Self::Counter { group, .. } => Event::CounterWritten { group, ok: false },
-            Self::OwnTag { group } => Event::OwnTagWritten { group, ok: false },
-        }
-    }
 }
 
 #[derive(Debug)]
@@ -312,6 +273,7 @@ impl World {
             back_in: None,
         });
         self.say(format!("node {} starts (life {life})", node.0));
+        self.checks.stir(now);
         let known = self.random.spread(ms(30), secs(3));
         for group in (0..topology.groups).map(GroupId) {
             let local = &self.machines[usize::from(node.0)].groups[usize::from(group.0)];
@@ -337,13 +299,15 @@ impl World {
         }
     }
 
-    fn thaw(&mut self, node: NodeId) {
+    pub(crate) fn thaw(&mut self, node: NodeId) {
         let (now, timer_first) = (self.now, self.random.chance(500));
         let machine = self.machine(node);
         if machine.frozen(now) {
             return;
         }
         machine.thawed_at = now;
+        self.checks.stir(now);
+        let machine = self.machine(node);
         let waiting = std::mem::take(&mut machine.waiting);
         let life = machine.life;
         if timer_first {
@@ -417,6 +381,7 @@ impl World {
             }
             Command::Exit => {
                 self.say(format!("node {} ends", node.0));
+                self.checks.stir(self.now);
                 let machine = self.machine(node);
                 let back = machine.process.as_ref().and_then(|process| process.back_in);
                 machine.end_process();
@@ -470,72 +435,6 @@ impl World {
             self.arrives(Box::new(beat), now, 0, false);
         }
         self.later(ms(20), Next::Replays { to, until });
-    }
-
-    fn call(&mut self, by: NodeId, asks: Asks) {
-        let fate = self.ec2.fate(by, asks.writes(), &mut self.random);
-        let life = self.machine(by).life;
-        let judgement = match asks {
-            Asks::Take { group, .. } => Some(self.judge(by, group)),
-            Asks::Anchor { .. } | Asks::Instance { .. } | Asks::Counter { .. } | Asks::OwnTag { .. } => None,
-        };
-        self.tally.calls += 1;
-        self.checks.count_call(by, self.now);
-        if let Some(why) = fate.fails {
-            let after = fate.answer_takes.unwrap_or(CALL_TIMEOUT);
-            self.later(after, Next::Answered { node: by, life, event: asks.failed(why) });
-            return;
-        }
-        let acts = fate.acts_after;
-        let in_time = acts.zip(fate.answer_takes).is_some_and(|(there, back)| there + back < CALL_TIMEOUT);
-        let answer_takes = fate.answer_takes.filter(|_| in_time);
-        if answer_takes.is_none() {
-            let event = asks.failed(Failure::NoAnswer);
-            self.later(CALL_TIMEOUT, Next::Answered { node: by, life, event });
-        }
-        if let Some(after) = acts {
-            if asks.writes() {
-                self.last_landing = self.last_landing.max(self.now + after);
-            }
-            let call = Call { by, life, sent: self.now, answer_takes, asks, judgement };
-            self.later(after, Next::Acts(Box::new(call)));
-        }
-    }
-
-    fn acts(&mut self, call: Call) {
-        let (by, now) = (call.by, self.now);
-        let event = match call.asks {
-            Asks::Anchor { group, call } => {
-                let answer = Ok(self.ec2.read_anchor(by, group, now, &mut self.random));
-                Event::AnchorRead { group, call, answer }
-            }
-            Asks::Instance { node, call } => {
-                let answer = Ok(Some(self.ec2.read_instance(by, node, now, &mut self.random)));
-                Event::InstanceRead { node, call, answer }
-            }
-            Asks::Take { group, call: number, from } => {
-                let before = self.ec2.anchors[usize::from(group.0)].holder.now();
-                let answer = self.ec2.take(by, group, from, now);
-                let late = now.since(call.sent) >= CALL_TIMEOUT;
-                let text = if late { ", late" } else { "" };
-                self.say(format!(
-                    "EC2: take {number} of node {} for group {}: {answer:?}{text}",
-                    by.0, group.0
-                ));
-                if let (Ok(true), Some(judgement)) = (answer, call.judgement) {
-                    self.taken(by, group, before, judgement, late);
-                }
-                Event::TakeAnswered { group, call: number, answer: answer.map(|_| ()) }
-            }
-            Asks::Counter { group, counter } => {
-                self.ec2.write_counter(group, counter, now);
-                Event::CounterWritten { group, ok: true }
-            }
-            Asks::OwnTag { group } => Event::OwnTagWritten { group, ok: true },
-        };
-        if let Some(after) = call.answer_takes {
-            self.later(after, Next::Answered { node: by, life: call.life, event });
-        }
     }
 
     fn converged(&mut self, node: NodeId, life: u32, group: GroupId, change: u64) {

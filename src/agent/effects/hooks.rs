@@ -76,7 +76,7 @@ async fn run_one(shell: &Shell, group: GroupId, hook: &Hook) {
         tracing::info!(id = "hook-ran", group = name, took_us, "{text}");
         shell.errors.worked("hook");
     } else {
-        shell.errors.failed("hook", &text, &text);
+        shell.errors.failed("hook", &text, &format!("{name}: {text}"));
     }
     let mut seen = world.seen();
     seen.note(&format!("hook {program}"), (!ended.is_well()).then(|| text.clone()));

@@ -4,6 +4,8 @@ use crate::control::protocol::{Group, Node, Status};
 
 /// An error that has not been over since is a problem for so long.
 const RECENT_MS: u64 = 120_000;
+/// A read says nothing about a situation that began after it, or less than this before it: reads lag.
+const READS_LAG_MS: u64 = 5000;
 
 /// What needs somebody's attention.
 pub(super) fn of(status: &Status, identity_known: bool) -> Vec<String> {
@@ -17,9 +19,11 @@ pub(super) fn of(status: &Status, identity_known: bool) -> Vec<String> {
     if !identity_known {
         problems.push("this node does not know its own instance and interfaces in EC2 yet".to_owned());
     }
-    let recent = status.errors.iter().filter(|error| !error.over && error.age_ms < RECENT_MS);
+    // What is said with its group already is not said again.
+    let new = |call: &str| call != "hook" && call != "guest address";
     let said = problems.join("\n");
-    for error in recent.filter(|error| !said.contains(&error.text)) {
+    let recent = status.errors.iter().filter(|error| !error.over && error.age_ms < RECENT_MS);
+    for error in recent.filter(|error| new(&error.call) && !said.contains(&error.text)) {
         problems.push(format!("{} fails: {}", error.call, error.text));
     }
     problems
@@ -51,7 +55,9 @@ fn about_group(group: &Group, problems: &mut Vec<String>) {
         problems.push(format!("{name}: {failing}"));
     }
     let holder = group.active.first();
-    for resource in group.resources.iter().filter(|_| group.active.len() == 1) {
+    let settled = |age: Option<u64>| age.is_some_and(|age| age + READS_LAG_MS < group.row_now_ms);
+    let comparable = |age| group.active.len() == 1 && settled(age);
+    for resource in group.resources.iter().filter(|it| comparable(it.age_ms)) {
         if let (Some(of), Some(active)) = (&resource.holder, holder)
             && of != active
             && !group.failing.iter().any(|it| it.starts_with(&resource.name))

@@ -15,7 +15,8 @@ use self::timeline::{Fault, Takeover};
 use super::{Exit, Failure, Out};
 
 const HELP: &str = "\
-It needs no root, no cloud account and no configuration, takes about a minute, and leaves nothing behind.
+It needs no root, no cloud account and no configuration, takes half a minute, and leaves
+nothing behind.
 
 Examples:
   standin demo

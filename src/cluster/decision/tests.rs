@@ -12,6 +12,7 @@ fn active() -> View {
         active: true,
         fit: true,
         peer_heard: true,
+        contested: false,
         patience_over: false,
         take_when_silent: true,
         release_when_isolated: false,
@@ -267,6 +268,7 @@ fn no_combination_moves_the_group_on_unknown_or_from_a_heard_active_holder() {
                 active: bit(3),
                 fit: bit(4),
                 peer_heard: bit(5),
+                contested: bits.count_ones() % 2 == 1,
                 patience_over: bit(6),
                 take_when_silent: bit(7),
                 release_when_isolated: false,
@@ -284,5 +286,17 @@ fn no_combination_moves_the_group_on_unknown_or_from_a_heard_active_holder() {
                 assert_eq!(action, Action::Keep);
             }
         }
+    }
+}
+
+#[test]
+fn rows_6_and_18_take_a_contested_anchor_from_anyone() {
+    for (contested, from) in [(false, TakeFrom::Nobody), (true, TakeFrom::Anyone)] {
+        let free = View { contested, ..standby(Some(Owner::Nobody)) };
+        assert_eq!(decide(&free), (Row::Free, Action::Take(from)));
+        let lost = View { active: true, ..free };
+        assert_eq!(decide(&lost), (Row::Retake, Action::Take(from)));
+        let watching = View { contested, ..standby(Some(Owner::Orphaned)) };
+        assert_eq!(decide(&watching), (Row::Free, Action::Take(TakeFrom::Anyone)));
     }
 }

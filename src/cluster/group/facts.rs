@@ -2,7 +2,7 @@
 
 use super::knowledge::{Change, Watch};
 use super::offer::Heard;
-use super::take::{Gate, Rival, step};
+use super::take::{CONFLICTS, Gate, Rival, step};
 use super::{Context, Group, Outbox};
 use crate::cluster::anchor::{AnchorRead, Owner};
 use crate::cluster::decision::{Holder, Row, View};
@@ -11,6 +11,7 @@ use crate::cluster::heartbeat::Role;
 use crate::cluster::node::NodeId;
 use crate::cluster::notice::Level;
 use crate::cluster::peer::Peer;
+use crate::cluster::settings::SETTLE;
 
 impl Group {
     /// Takes in what the peers say: claims, offers, maintenance; arms and disarms.
@@ -25,7 +26,7 @@ impl Group {
                 continue;
             };
             self.hear_claim(peer, report.role == Role::Active && heard, report.term, cx);
-            let fresh = peer.heard_at == Some(cx.now);
+            let fresh = peer.said_at == Some(cx.now);
             if let Some(offer) = report.offer.as_ref().filter(|_| fresh) {
                 let known = self.heard_offer.map(|heard| heard.id);
                 self.heard_offer = Heard::hear(self.heard_offer, peer.id, cx.settings.me, offer, cx.now);
@@ -107,6 +108,9 @@ impl Group {
             self.tell(Level::Info, "reads-answered", "EC2 says again who holds the anchor".into(), cx, out);
         }
         let Some(last) = self.knowledge.last.filter(|_| news) else { return };
+        if last.owner != Owner::Nobody {
+            self.take.contest = None;
+        }
         if let Owner::Theirs(node) = last.owner
             && let Some(peer) = cx.peers.iter().find(|peer| peer.id == node)
             && (peer.silent(cx.now, cx.settings) || peer.left)
@@ -137,6 +141,7 @@ impl Group {
             active,
             fit: self.fit && (active || !(self.memory.standby || self.leaving)),
             peer_heard: self.members(cx).any(|peer| peer.heard(cx.now, cx.settings)),
+            contested: self.contested(),
             patience_over: self.leaving || (waited && matches!(self.row, Row::OwnUnfit | Row::HolderIdle)),
             take_when_silent: settings.take_when_silent,
             release_when_isolated: settings.release_when_isolated,
@@ -158,6 +163,17 @@ impl Group {
             lost_to_all: self.lost_to_all(peer.id, cx),
             at_rest: self.rest.at_rest(peer.id, cx.now),
         }
+    }
+
+    /// Nobody was faster: every read since the last conflict says so, and each of them was sent so long after
+    /// the first one that it would show who was.
+    fn contested(&self) -> bool {
+        let last = self.knowledge.last.filter(|last| last.owner == Owner::Nobody);
+        self.take.contest.is_some_and(|contest| {
+            contest.count >= CONFLICTS
+                && contest.last.since(contest.first) > SETTLE
+                && last.is_some_and(|last| last.sent >= contest.last)
+        })
     }
 
     /// With three and more nodes: a majority is heard, and nobody that is heard hears the holder.
@@ -239,7 +255,16 @@ impl Group {
         let all = self.members(cx).map(|peer| self.rival(peer, cx));
         let first_over = cx.started + cx.settings.first_dead_after;
         let at = step(row, rivals.into_iter(), all, since, cx.settings.dead_after, first_over);
-        (cx.now < at).then_some(Gate::Step(at))
+        if cx.now < at {
+            return Some(Gate::Step(at));
+        }
+        // A heard active node goes first: whether it has done so, only a young read tells.
+        let active_heard = self.members(cx).any(|peer| {
+            let rival = self.rival(peer, cx);
+            rival.heard && rival.active
+        });
+        let young = self.knowledge.read_within(SETTLE, cx.now);
+        (row == Row::Free && active_heard && !young).then_some(Gate::NoRead)
     }
 
     fn rival(&self, peer: &Peer, cx: &Context<'_>) -> Rival {
@@ -263,7 +288,12 @@ impl Group {
     pub(super) fn watch(&self, cx: &Context<'_>) -> Watch {
         let quiet =
             self.members(cx).any(|peer| peer.late(cx.now, cx.settings) || peer.silent(cx.now, cx.settings));
+        let taking = match self.gate {
+            Some(Gate::Step(_) | Gate::BackOff(_) | Gate::UnderWay | Gate::NoRead) => true,
+            Some(Gate::NotEligible(_) | Gate::Damped) | None => false,
+        };
         match self.role {
+            _ if taking => Watch::Taking,
             _ if quiet => Watch::Quiet,
             Role::Active => Watch::Active,
             Role::Standby => Watch::Standby,

@@ -58,6 +58,8 @@ pub(in super::super) enum Watch {
     Standby,
     /// A node of the group is late or silent.
     Quiet,
+    /// We are about to take, and wait for our step or after a failure: somebody else may do it meanwhile.
+    Taking,
 }
 
 impl Knowledge {
@@ -130,7 +132,12 @@ impl Knowledge {
 
     /// Whether a read sent less than 30 s ago was answered (GATE).
     pub(in super::super) fn fresh(&self, now: Time) -> bool {
-        self.last.is_some_and(|last| now.since(last.sent) < FRESH)
+        self.read_within(FRESH, now)
+    }
+
+    /// Whether a read that was sent so lately was answered.
+    pub(in super::super) fn read_within(&self, limit: Duration, now: Time) -> bool {
+        self.last.is_some_and(|last| now.since(last.sent) < limit)
     }
 
     /// When this knowledge becomes too old.
@@ -195,6 +202,7 @@ impl Knowledge {
                 Watch::Active => Duration::from_secs(10),
                 Watch::Standby => Duration::from_secs(20),
                 Watch::Quiet => Duration::from_secs(5),
+                Watch::Taking => Duration::from_secs(1),
             }
         };
         sent + wait

@@ -12,9 +12,9 @@ use std::collections::VecDeque;
 use self::counter::{Rest, Writer};
 use self::knowledge::{Change, Knowledge};
 use self::offer::{Heard, Made};
-use self::take::{Gate, Take, taken_from};
+use self::take::{CONFLICTS, Gate, Take, taken_from};
 use super::anchor::Owner;
-use super::command::{Command, Desired};
+use super::command::{Command, Desired, TakeFrom};
 use super::decision::{Action, Row, decide};
 use super::event::Failure;
 use super::heartbeat::{GroupReport, Maintenance, Role};
@@ -175,6 +175,11 @@ impl Group {
                 } else {
                     self.want(Desired::Serve { repair: false }, out);
                 }
+                debug_assert_eq!(
+                    from,
+                    taken_from(view.anchor, view.contested),
+                    "the table and the owner agree"
+                );
                 self.try_take(row, view.anchor, from, cx, out);
             }
         }
@@ -198,16 +203,15 @@ impl Group {
         &mut self,
         row: Row,
         owner: Option<Owner>,
-        from: super::command::TakeFrom,
+        from: TakeFrom,
         cx: &Context<'_>,
         out: &mut Outbox,
     ) {
-        debug_assert_eq!(from, taken_from(owner), "the table and the owner agree");
         let since = self.take.want(owner, cx.now);
         let gate = if self.role == Role::Active { self.call_gate(cx) } else { self.gate(row, since, cx) };
         if gate.is_none() {
             let call = out.call();
-            self.take.sent(call, row, cx.now);
+            self.take.sent(call, row, from, cx.now);
             if let Some(heard) = self.heard_offer.filter(|_| row == Row::Offered) {
                 self.accepted = Some((heard.from, heard.id));
                 out.urgent = true;
@@ -255,6 +259,12 @@ impl Group {
                     Failure::NoAnswer => self.knowledge.call_left_open(cx.now),
                     Failure::Refused => {
                         self.alarm("take-refused", "EC2 refuses to let this node take the anchor; the log names the call and the reason", cx, out);
+                    }
+                    Failure::Conflict if under_way.from == TakeFrom::Nobody => {
+                        self.take.conflicted(cx.now);
+                        if self.take.contest.is_some_and(|contest| contest.count == CONFLICTS) {
+                            self.tell(Level::Warn, "contested", "EC2 says that nobody holds the anchor, and that something is in its way; while both is so, it will be taken with what is there".into(), cx, out);
+                        }
                     }
                     Failure::Conflict | Failure::Passing => {}
                 }

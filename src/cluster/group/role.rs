@@ -36,7 +36,7 @@ impl Group {
             return;
         }
         let heard = self.members(cx).filter_map(|peer| peer.report(self.id)).map(|report| report.term).max();
-        self.term = self.term.max(heard.unwrap_or(0)) + 1;
+        self.term = self.term.max(heard.unwrap_or(0)).saturating_add(1);
         self.memory.term = self.term;
         self.set_role(Role::Active, row, reason, cx, out);
         self.want(Desired::Serve { repair: true }, out);
@@ -77,7 +77,8 @@ impl Group {
     /// Repeats our offer until it is answered; ends it when it has run out or the anchor has gone.
     pub(super) fn tend_offer(&mut self, cx: &Context<'_>, out: &mut Outbox) {
         let may_offer = self.role == Role::Active || self.row == Row::OwnUnfit;
-        if (self.leaving || self.memory.standby) && self.role == Role::Active && self.taker(cx).is_some() {
+        let hands_over = (self.leaving || self.memory.standby) && !self.memory.maintenance.on;
+        if hands_over && self.role == Role::Active && self.taker(cx).is_some() {
             self.make_offer(None, cx, out);
         }
         let answered = self.offer.as_ref().and_then(|offer| {

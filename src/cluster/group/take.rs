@@ -18,12 +18,17 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// How long a heard active node goes first when the anchor is with nobody.
 pub(super) const ACTIVE_FIRST: Duration = Duration::from_secs(15);
 
+/// So many conflicts, over more than [`SETTLE`](super::super::settings::SETTLE), while EC2 says that nobody
+/// holds the anchor, are no race: something else is in the way.
+pub(super) const CONFLICTS: u32 = 3;
+
 /// What stands between a wish to take and the call.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Gate {
     /// This node could not serve.
     NotEligible(String),
-    /// No read of the anchor that was sent less than 30 s ago was answered.
+    /// No read of the anchor that was sent less than 30 s ago was answered (less than 5 s, while a heard
+    /// active node may take it back).
     NoRead,
     /// Another node goes first, until then.
     Step(Time),
@@ -39,7 +44,7 @@ impl fmt::Display for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotEligible(why) => write!(f, "this node is not eligible: {why}"),
-            Self::NoRead => f.write_str("EC2 has not said within the last 30 s who holds the anchor"),
+            Self::NoRead => f.write_str("EC2 has not said lately enough who holds the anchor"),
             Self::Step(_) => f.write_str("another node goes first"),
             Self::Damped => {
                 f.write_str("six takeovers by silence in the last hour: silence no longer counts")
@@ -59,6 +64,15 @@ pub(super) struct Take {
     /// Since when a take is wanted without a break, and from whom.
     pub(super) wanted: Option<(Owner, Time)>,
     pub(super) by_silence: VecDeque<Time>,
+    pub(super) contest: Option<Contest>,
+}
+
+/// Calls that took from nobody, and came second, while EC2 said that nobody holds the anchor.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Contest {
+    pub(super) count: u32,
+    pub(super) first: Time,
+    pub(super) last: Time,
 }
 
 /// A call under way.
@@ -67,6 +81,7 @@ pub(super) struct Call {
     pub(super) number: u64,
     pub(super) sent: Time,
     pub(super) row: Row,
+    pub(super) from: TakeFrom,
 }
 
 impl Take {
@@ -92,8 +107,8 @@ impl Take {
         self.by_silence.len() >= SILENT_TAKES
     }
 
-    pub(super) fn sent(&mut self, number: u64, row: Row, now: Time) {
-        self.under_way = Some(Call { number, sent: now, row });
+    pub(super) fn sent(&mut self, number: u64, row: Row, from: TakeFrom, now: Time) {
+        self.under_way = Some(Call { number, sent: now, row, from });
     }
 
     /// The call failed: when the next one may go.
@@ -109,11 +124,18 @@ impl Take {
         self.retry_at = now + Duration::from_millis(wait / 2 + random.below(wait / 2 + 1));
     }
 
+    /// Somebody was faster, or something is in the way.
+    pub(super) fn conflicted(&mut self, now: Time) {
+        let begun = self.contest.unwrap_or(Contest { count: 0, first: now, last: now });
+        self.contest = Some(Contest { count: begun.count.saturating_add(1), last: now, ..begun });
+    }
+
     /// We are active, or not any more: calls begin anew.
     pub(super) fn reset(&mut self) {
         self.failures = 0;
         self.retry_at = Time::ZERO;
         self.wanted = None;
+        self.contest = None;
     }
 }
 
@@ -152,9 +174,11 @@ pub(super) fn step(
 }
 
 /// Whether the anchor can be taken from this owner without hurting anyone.
-pub(super) fn taken_from(owner: Option<Owner>) -> TakeFrom {
+pub(super) fn taken_from(owner: Option<Owner>, contested: bool) -> TakeFrom {
     match owner {
-        Some(Owner::Nobody) => TakeFrom::Nobody,
-        Some(Owner::Mine | Owner::Theirs(_) | Owner::Orphaned | Owner::Stranger) | None => TakeFrom::Anyone,
+        Some(Owner::Nobody) if !contested => TakeFrom::Nobody,
+        Some(Owner::Mine | Owner::Theirs(_) | Owner::Nobody | Owner::Orphaned | Owner::Stranger) | None => {
+            TakeFrom::Anyone
+        }
     }
 }

@@ -28,6 +28,23 @@ fn row_1_maintenance_spreads_and_nothing_moves_until_it_ends() {
 }
 
 #[test]
+fn row_1_a_stop_in_maintenance_leaves_the_service_as_it_is() {
+    let mut world = pair();
+    world.tell(0, Event::Asked(Wish::Maintenance(GroupId(0), true)));
+    world.run(ms(1000));
+    world.tell(0, Event::ShutdownAsked(Shutdown::Stop));
+    world.run(ms(3000));
+    assert_eq!(world.exited, [0]);
+    assert_eq!(world.desired[0], Some(Desired::Serve { repair: true }), "it was not told to stand by");
+    world.start(0);
+    world.run(ms(60_000));
+    assert_eq!((world.takes.len(), world.holder[0]), (0, Held::By(0)));
+    world.tell(1, Event::Asked(Wish::Maintenance(GroupId(0), false)));
+    world.run(ms(10_000));
+    assert_eq!((world.active(), world.takes.len()), (vec![0], 0));
+}
+
+#[test]
 fn row_2_after_its_start_a_node_believes_no_read_for_five_seconds() {
     let mut world = World::new(2, Held::By(0));
     world.run(ms(4900));
@@ -384,6 +401,44 @@ fn row_18_the_second_node_waits_for_a_preferred_one_that_was_never_heard() {
     assert_eq!(world.takes, []);
     world.run(ms(2000));
     assert_eq!(world.active(), [1]);
+}
+
+#[test]
+fn row_18_what_is_in_the_way_of_a_free_anchor_does_not_keep_it_free() {
+    let mut world = World::new(2, Held::Nobody);
+    world.in_the_way = true;
+    world.run(ms(20_000));
+    assert_eq!(world.active(), [0]);
+    let (before, last) = world.takes.split_at(world.takes.len() - 1);
+    assert!(before.len() >= 3 && before.iter().all(|(.., from)| *from == TakeFrom::Nobody), "{before:?}");
+    let (at, taker, from) = last[0];
+    assert_eq!((taker, from), (0, TakeFrom::Anyone));
+    assert!(at.since(before[0].0) > ms(5000), "a read would have shown who was faster");
+    assert!(world.said(0, "contested"));
+}
+
+#[test]
+fn row_18_who_was_slower_does_not_take_from_who_was_faster() {
+    let mut world = World::empty(settings(2), Held::Nobody);
+    world.start(0);
+    world.run(ms(4000));
+    world.read_lag = Some(Held::Nobody);
+    world.holder = vec![Held::Stranger];
+    world.run(ms(6000));
+    assert!(world.takes.len() >= 3, "{:?}", world.takes);
+    world.read_lag = None;
+    world.run(ms(60_000));
+    assert!(world.takes.iter().all(|(.., from)| *from == TakeFrom::Nobody), "{:?}", world.takes);
+    assert_eq!(world.holder, [Held::Stranger]);
+}
+
+#[test]
+fn row_6_what_is_in_the_way_does_not_keep_the_active_from_its_anchor() {
+    let mut world = pair();
+    world.in_the_way = true;
+    world.holder = vec![Held::Nobody];
+    world.run(ms(25_000));
+    assert_eq!((world.active(), world.holder), (vec![0], vec![Held::By(0)]));
 }
 
 #[test]

@@ -113,3 +113,25 @@ fn heavy_loss_is_not_death() {
     }
     assert_eq!(world.takes, []);
 }
+
+#[test]
+fn what_a_slow_link_brings_late_is_no_news() {
+    let mut world = World::empty(Settings { links: 2, ..settings(2) }, Held::By(0));
+    world.start(0);
+    world.start(1);
+    world.run(ms(30_000));
+    let last = |link| {
+        world.datagrams.iter().rfind(|it| (it.from, it.link) == (NodeId(0), LinkId(link))).cloned().unwrap()
+    };
+    let (fast, slow) = (last(0), last(1));
+    world.kill(0);
+    let back_in = Some(Duration::from_secs(10));
+    let farewell = Heartbeat { sequence: fast.sequence + 9, sent_us: fast.sent_us + 1000, back_in, ..fast };
+    world.tell(1, Event::HeartbeatReceived(Box::new(farewell)));
+    let overtaken = Heartbeat { sequence: slow.sequence + 9, ..slow };
+    world.tell(1, Event::HeartbeatReceived(Box::new(overtaken)));
+    world.run(ms(9000));
+    assert_eq!(world.group(1).row, Row::BackSoon);
+    world.run(ms(2000));
+    assert_eq!(world.active(), [1]);
+}
