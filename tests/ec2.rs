@@ -126,7 +126,7 @@ async fn start() -> World {
 impl World {
     fn id(&self, list: &str, name: &str) -> String {
         let found = self.sandbox[list].as_array().unwrap().iter().find(|it| it["name"] == name).unwrap();
-        let id = found.get("id").or(found.get("allocation-id")).unwrap();
+        let id = found.get("id").or(found.get("allocation_id")).unwrap();
         id.as_str().unwrap().to_owned()
     }
 
@@ -136,17 +136,17 @@ impl World {
             Resource::PrivateIp(config::PrivateIp {
                 name: "service".to_owned(),
                 address: SERVICE,
-                elastic_ip: Some(self.id("elastic-ips", "service")),
+                elastic_ip: Some(self.id("elastic_ips", "service")),
                 guest: true,
             }),
             Resource::ElasticIp(config::ElasticIp {
                 name: "trunk".to_owned(),
-                allocation_id: self.id("elastic-ips", "trunk"),
+                allocation_id: self.id("elastic_ips", "trunk"),
                 to: [(A, Ipv4Addr::new(127, 0, 1, 11)), (B, Ipv4Addr::new(127, 0, 1, 12))].into(),
             }),
             Resource::Route(config::Route {
                 name: "office".to_owned(),
-                tables: vec![self.id("route-tables", "office-0"), self.id("route-tables", "office-1")],
+                tables: vec![self.id("route_tables", "office-0"), self.id("route_tables", "office-1")],
                 // The last two are not there yet.
                 destinations: ["10.99.0.0/24", "10.99.1.0/24", "10.98.0.0/16", "2001:db8:99::/48"]
                     .map(|it| Destination::Cidr(it.parse().unwrap()))
@@ -163,7 +163,7 @@ impl World {
 
     /// An order to the sandbox, by its admin calls.
     fn order(&self, method: &str, path: &str, body: &str) -> String {
-        let url = self.sandbox["ec2-url"].as_str().unwrap();
+        let url = self.sandbox["ec2_url"].as_str().unwrap();
         let mut stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
         let length = body.len();
         write!(

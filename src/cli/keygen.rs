@@ -61,12 +61,11 @@ fn write_new(path: &Path, line: &str) -> anyhow::Result<()> {
         }
         Err(error) => {
             let folder = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            let remedy = match error.kind() {
-                ErrorKind::NotFound => format!("make its folder first: mkdir -p {}", folder.display()),
-                _ => format!(
-                    "{} must be a folder that you may write to; root's often needs sudo",
-                    folder.display()
-                ),
+            let folder = folder.display();
+            let remedy = if error.kind() == ErrorKind::NotFound {
+                format!("make its folder first: mkdir -p {folder}")
+            } else {
+                format!("{folder} must be a folder that you may write to; for root's, use sudo")
             };
             let what = format!("cannot make {}: {error}", path.display());
             return Err(Failure { exit: Exit::Failed, what, remedy }.into());

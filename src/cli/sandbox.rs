@@ -71,11 +71,13 @@ pub fn run(args: &SandboxArgs, out: &mut dyn Write) -> anyhow::Result<()> {
 }
 
 fn not_served(error: std::io::Error) -> anyhow::Error {
-    let remedy = match error.kind() {
-        std::io::ErrorKind::AddrInUse => "name another --port, or leave it out: then any free one is taken",
-        std::io::ErrorKind::PermissionDenied => "ports below 1024 need root: name a higher --port",
+    let remedy = if error.kind() == std::io::ErrorKind::AddrInUse {
+        "name another --port, or leave it out: then any free one is taken"
+    } else if error.kind() == std::io::ErrorKind::PermissionDenied {
+        "ports below 1024 need root: name a higher --port"
+    } else {
         // A description that contradicts itself says what is wrong with it.
-        _ => return error.into(),
+        return error.into();
     };
     Failure { exit: Exit::Failed, what: error.to_string(), remedy: remedy.to_owned() }.into()
 }

@@ -120,6 +120,6 @@ async fn optional(client: &imds::Client, name: &str) -> Result<Option<String>, F
     match client.get(format!("/latest/meta-data/{name}")).await {
         Ok(text) => Ok(Some(text.as_ref().trim().to_owned())),
         Err(ImdsError::ErrorResponse(it)) if it.response().status().as_u16() == 404 => Ok(None),
-        Err(error) => Err((name.to_owned(), super::ec2::chain(&error))),
+        Err(error) => Err((name.to_owned(), super::ec2::chain(&error).trim_end_matches('.').to_owned())),
     }
 }

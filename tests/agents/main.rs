@@ -94,7 +94,12 @@ fn main() -> ExitCode {
     });
     let failed = failed.into_inner().unwrap();
     let took = start.elapsed().as_secs_f64();
-    println!("\n{} passed, {} failed {failed:?}, {took:.1} s\n", cases.len() - failed.len(), failed.len());
+    let verdict = if failed.is_empty() { "ok" } else { "FAILED" };
+    let passed = cases.len() - failed.len();
+    println!(
+        "\ntest result: {verdict}. {passed} passed; {} failed {failed:?}; in {took:.1} s\n",
+        failed.len()
+    );
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

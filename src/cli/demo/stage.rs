@@ -1,8 +1,10 @@
 //! The stage: a sandbox, and two agents as processes of their own on loopback addresses. What happens on it
 //! is measured from outside: the sandbox's log of changes, the agents' logs, a file that a hook leaves.
 
+mod files;
+
 use std::fs::File;
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,7 +15,6 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::agent::clock;
 use crate::cluster::Time;
-use crate::config::keys::{KEY_BYTES, key_line};
 use crate::control::client;
 use crate::control::protocol::{Request, Response, Status};
 use crate::sandbox::model::{Change, Destination, FaultKind, FaultSpec, Holder, Subject};
@@ -23,10 +24,6 @@ use crate::sandbox::{Options, Running, Spec, serve};
 pub const NODES: [&str; 2] = ["ivr-a", "ivr-b"];
 /// The moving private address of the sandbox's pair.
 pub const SERVICE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 100);
-/// Below the ports that the kernel gives away by itself (32768 and more), so that nobody gets one between
-/// the look at it and the agents' start.
-const FIRST_PORT: u32 = 20_000;
-const PORTS: u32 = 10_000;
 const DESTINATIONS: [&str; 2] = ["10.99.0.0/24", "10.99.1.0/24"];
 
 /// What is to be staged.
@@ -84,11 +81,11 @@ impl Stage {
         let sandbox = serve(spec, Options { port: 0, clock: super::super::sandbox::clock() })
             .await
             .context("cannot serve the sandbox")?;
-        let port = free_port()?;
+        let port = files::free_port()?;
         let environment = [Vec::new(), Vec::new()];
         let stage = Self { folder, sandbox, agents: [None, None], program, port, environment };
         stage.delay_calls(plan.api_delay);
-        stage.write_files(plan)?;
+        files::write(&stage, plan)?;
         Ok(stage)
     }
 
@@ -365,78 +362,6 @@ impl Stage {
     pub fn socket(&self, node: usize) -> PathBuf {
         self.folder.join(format!("{}.sock", NODES[node]))
     }
-
-    fn write_files(&self, plan: Plan) -> anyhow::Result<()> {
-        let mut key = [0; KEY_BYTES];
-        getrandom::fill(&mut key).context("the operating system gives no random bytes")?;
-        let key_file = self.folder.join("cluster.key");
-        write_secret(&key_file, &key_line(1, &key))?;
-        let allocation = |name| {
-            let found = self.sandbox.elastic_ips.iter().find(|it| it.name == name);
-            found.map(|it| it.allocation_id.as_str()).unwrap_or_default()
-        };
-        let tables: Vec<&str> = self.sandbox.route_tables.iter().map(|it| it.id.as_str()).collect();
-        let text = format!(
-            r#"cluster = "demo"
-key-file = "{key}"
-
-[heartbeat]
-port = {port}
-interval = "{interval}ms"
-dead-after = "{dead_after}ms"
-
-[aws]
-endpoint-url = "{endpoint}"
-region = "{region}"
-
-[[node]]
-name = "ivr-a"
-links = ["127.0.0.11", "127.0.1.11"]
-
-[[node]]
-name = "ivr-b"
-links = ["127.0.0.12", "127.0.1.12"]
-
-[[group]]
-name = "ivr"
-nodes = ["ivr-a", "ivr-b"]
-anchor = "service-address"
-
-[[group.private-ip]]
-name = "service-address"
-address = "{SERVICE}"
-elastic-ip = "{service}"
-guest = false
-
-[[group.elastic-ip]]
-name = "trunk"
-allocation-id = "{trunk}"
-to = {{ ivr-a = "127.0.0.21", ivr-b = "127.0.0.22" }}
-
-[[group.route]]
-name = "office"
-tables = {tables:?}
-destinations = {DESTINATIONS:?}
-
-[[group.hook]]
-on = "promote"
-run = ["/bin/sh", "-c", "echo active > {folder}/promoted-$STANDIN_NODE"]
-"#,
-            key = key_file.display(),
-            port = self.port,
-            interval = plan.interval.as_millis(),
-            dead_after = plan.dead_after.as_millis(),
-            endpoint = self.sandbox.ec2_url,
-            region = self.sandbox.region,
-            service = allocation("service"),
-            trunk = allocation("trunk"),
-            folder = self.folder.display(),
-        );
-        for node in 0..NODES.len() {
-            std::fs::write(self.config(node), &text)?;
-        }
-        Ok(())
-    }
 }
 
 impl Drop for Stage {
@@ -448,28 +373,4 @@ impl Drop for Stage {
         }
         let _ = std::fs::remove_dir_all(&self.folder);
     }
-}
-
-/// Free on every link's address now, and not given to an earlier stage of this process, which may not have
-/// bound it yet.
-fn free_port() -> anyhow::Result<u16> {
-    static LAST: AtomicU32 = AtomicU32::new(0);
-    let begin = std::process::id().wrapping_mul(31);
-    for _ in 0..PORTS {
-        let step = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(begin) % PORTS;
-        let Ok(port) = u16::try_from(FIRST_PORT + step) else { continue };
-        let links = ["127.0.0.11", "127.0.1.11", "127.0.0.12", "127.0.1.12"];
-        if links.iter().all(|link| UdpSocket::bind((*link, port)).is_ok()) {
-            return Ok(port);
-        }
-    }
-    bail!("no UDP port is free on 127.0.0.11, 127.0.1.11, 127.0.0.12 and 127.0.1.12")
-}
-
-fn write_secret(path: &Path, text: &str) -> anyhow::Result<()> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    writeln!(file, "{text}")?;
-    Ok(())
 }
