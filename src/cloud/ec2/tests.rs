@@ -107,7 +107,8 @@ fn ec2(endpoint: std::net::SocketAddr) -> Ec2 {
         .timeout_config(timeouts(CALL))
         .build();
     let line = RwLock::new(Line { client: Client::from_conf(config), generation: 0 });
-    Ec2 { line, credentials, region: "eu-west-1".to_owned(), call_timeout: CALL }
+    let place = format!("http://{endpoint}");
+    Ec2 { line, credentials, region: "eu-west-1".to_owned(), place, call_timeout: CALL }
 }
 
 fn error(status: u16, code: &str, message: &str) -> Reply {
