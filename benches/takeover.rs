@@ -2,10 +2,10 @@
 //! loopback against the sandbox, measured from outside.
 //!
 //! ```text
-//! cargo bench --bench takeover                      the whole table, 20 runs each (about 15 minutes)
-//! cargo bench --bench takeover -- --runs 3          fewer
-//! cargo bench --bench takeover -- --only fast       one part: kill, delay, stop, fast, idle, flood, soak
-//! cargo bench --bench takeover -- --only soak --minutes 60
+//! cargo build --release && cargo run --release --example takeover    the whole table, 20 runs each (15 minutes)
+//! cargo run --release --example takeover -- --runs 3                 fewer
+//! cargo run --release --example takeover -- --only fast              one part: kill, delay, stop, fast, idle, flood
+//! cargo run --release --example takeover -- --only soak --minutes 60
 //! ```
 
 use std::net::UdpSocket;
@@ -110,8 +110,13 @@ fn cases() -> Vec<Case> {
     ]
 }
 
+/// The agent of the same build: `target/release/examples/takeover` -> `target/release/standin`.
 fn program() -> PathBuf {
-    PathBuf::from(env!("CARGO_BIN_EXE_standin"))
+    let own = std::env::current_exe().expect("a running program has a file");
+    let folder = own.parent().and_then(std::path::Path::parent).expect("cargo's examples folder");
+    let program = folder.join("standin");
+    assert!(program.exists(), "{} is missing: cargo build --release", program.display());
+    program
 }
 
 async fn pair(plan: Plan) -> anyhow::Result<Stage> {

@@ -50,6 +50,24 @@ fn a_bad_file_ends_with_3_and_says_why_on_standard_error() {
 }
 
 #[test]
+fn a_cluster_too_large_for_one_heartbeat_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut text = fs::read_to_string(good()).unwrap();
+    for n in 0..16 {
+        text += &format!(
+            "\n[[group]]\nname = \"a-group-with-a-long-name-{n}\"\nnodes = [\"ivr-a\", \"ivr-b\"]\n\
+             anchor = \"there\"\n[[group.route]]\nname = \"there\"\ntables = [\"rtb-0a1b2c3d\"]\n\
+             destinations = [\"10.200.{n}.0/24\"]\n"
+        );
+    }
+    let config = folder.path().join("standin.toml").display().to_string();
+    fs::write(&config, text).unwrap();
+    let (code, _, err) = parts(&standin(&["config", "check", "--no-key", &config]));
+    assert_eq!(code, 3, "{err}");
+    assert!(err.contains("must fit into one datagram") && err.contains("divide the groups"), "{err}");
+}
+
+#[test]
 fn the_key_file_is_checked_too() {
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("cluster.key");

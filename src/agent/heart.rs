@@ -73,6 +73,7 @@ pub(super) enum Word {
 pub(super) struct ToHeart {
     messages: Sender<Message>,
     waker: Waker,
+    pulse: Arc<Pulse>,
 }
 
 /// Whether the heart beats; and the way to stop it without a word.
@@ -110,8 +111,8 @@ struct Hearing {
 }
 
 impl ToHeart {
-    pub(super) fn new(messages: Sender<Message>, waker: Waker) -> Self {
-        Self { messages, waker }
+    pub(super) fn new(messages: Sender<Message>, waker: Waker, pulse: Arc<Pulse>) -> Self {
+        Self { messages, waker, pulse }
     }
 
     /// Tells the core a fact. After the heart's end it is lost.
@@ -124,6 +125,12 @@ impl ToHeart {
         let (answer, look) = oneshot::channel();
         self.send(Message::Look(answer));
         look.await.ok()
+    }
+
+    /// Whether the heart has turned within this time. If not, this process was frozen, say, and what the core
+    /// wanted last may be long overtaken: it has first to look around.
+    pub(super) fn has_turned_within(&self, time: Duration) -> bool {
+        clock::now().since(self.pulse.turn_at()) < time
     }
 
     /// Ends its present wait.
@@ -139,7 +146,7 @@ impl ToHeart {
 }
 
 impl Pulse {
-    /// When the heart last began a turn.
+    /// When the turn began that the heart last ended, with everything said that it had to say.
     pub(super) fn turn_at(&self) -> Time {
         Time::from_nanos(self.turn_at.load(Ordering::Relaxed))
     }
@@ -169,7 +176,6 @@ impl Heart {
                 std::thread::sleep(Duration::from_millis(1));
             }
             let now = clock::now();
-            self.pulse.turn_at.store(now.as_nanos(), Ordering::Relaxed);
             if self.pulse.stop.load(Ordering::Relaxed) {
                 return;
             }
@@ -181,6 +187,7 @@ impl Heart {
             if self.carry_out(&mut datagram, now) {
                 return;
             }
+            self.pulse.turn_at.store(now.as_nanos(), Ordering::Relaxed);
         }
     }
 

@@ -38,14 +38,15 @@ pub struct Log {
 }
 
 /// Starts the log of this process, to standard error. `STANDIN_LOG` filters as `RUST_LOG` does elsewhere
-/// (default "info"). A second start has no effect.
+/// (default "info"; of the SDK only errors: its warnings are long, and ours say the same). A second start has no effect.
 ///
 /// # Errors
 /// There can be no thread more.
 pub fn start(format: Format, node: &str) -> io::Result<Log> {
     let (lines, from) = sync_channel(WAITING);
     std::thread::Builder::new().name("log".into()).spawn(move || write_all(&from, &mut io::stderr()))?;
-    let filter = EnvFilter::try_from_env("STANDIN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter =
+        EnvFilter::try_from_env("STANDIN_LOG").unwrap_or_else(|_| EnvFilter::new("info,aws_config=error"));
     let to = ToThread { lines: lines.clone(), dropped: Arc::default() };
     let lines_of = Lines { format, node: node.to_owned() };
     let subscriber =

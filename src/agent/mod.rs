@@ -30,4 +30,4 @@ mod timeline;
 pub use self::aws::aws;
 pub use self::effects::WhoAmI;
 pub use self::own_addresses::own_addresses;
-pub use self::start::{Agent, Ended, Parts, Reach, StartError};
+pub use self::start::{Agent, Ended, Parts, Reach, StartError, check_heartbeat};

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -140,6 +141,18 @@ impl Shell {
     pub(super) fn own_groups(&self) -> impl Iterator<Item = (GroupId, &config::Group)> {
         let ids = (0..).map(GroupId);
         ids.zip(&self.config.groups).filter(|(_, group)| group.nodes.contains(&self.me))
+    }
+
+    /// Whether what the core wanted last can be acted upon: after a freeze it cannot, until the core has seen how
+    /// long that was.
+    pub(super) fn is_awake(&self) -> bool {
+        self.heart.has_turned_within(self.unnoticed())
+    }
+
+    /// A freeze that is shorter is not yet silence to a peer, which counts from our last heartbeat.
+    pub(super) fn unnoticed(&self) -> Duration {
+        let beat = &self.config.heartbeat;
+        beat.dead_after.saturating_sub(beat.interval)
     }
 
     /// A call failed: for `status`, and (not every time) for the log.

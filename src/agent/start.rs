@@ -36,8 +36,8 @@ use crate::wire::{self, Keyring, NoSuchKey};
 const LAST_WRITES: Duration = Duration::from_secs(2);
 /// How long tasks may take to notice that it is over.
 const LAST_TASKS: Duration = Duration::from_millis(500);
-/// A node with more interfaces has them left out of its longest heartbeat's estimate.
-const INTERFACES: usize = 4;
+/// So many of a node's interfaces are in its heartbeats; how long these can become is known beforehand.
+pub(super) const INTERFACES: usize = 4;
 
 /// What an agent is made of.
 pub struct Parts {
@@ -114,8 +114,7 @@ impl Agent {
         let Parts { config, me, keys, reach } = parts;
         let keys = Keyring::new(keys.signing, &keys.keys).map_err(StartError::Keys)?;
         let names = Arc::new(Names::of(&config));
-        let length = wire::longest(&names.roster(), INTERFACES);
-        if length > wire::MAX_DATAGRAM {
+        if let Some(length) = too_long(&names) {
             return Err(StartError::TooLong { length });
         }
         let listener = Listener::bind(&config.socket).map_err(StartError::Socket)?;
@@ -127,9 +126,9 @@ impl Agent {
         let (recorder, recording) = recorder(&config);
 
         let (messages, inbox) = mpsc::channel();
-        let to_heart = ToHeart::new(messages, poller.waker());
-        let (words, from_heart) = tokio::sync::mpsc::unbounded_channel();
         let pulse = Arc::new(Pulse::default());
+        let to_heart = ToHeart::new(messages, poller.waker(), Arc::clone(&pulse));
+        let (words, from_heart) = tokio::sync::mpsc::unbounded_channel();
         let seed =
             getrandom::u64().map_err(|error| StartError::System(io::Error::other(error.to_string())))?;
         let cluster = Cluster::new(settings(&config, me, remembered, seed), clock::now());
@@ -209,6 +208,19 @@ impl Agent {
         self.runtime.shutdown_background();
         let _ended = self.heart.join();
     }
+}
+
+/// Whether the names of this configuration make a heartbeat possible that is too long to be sent; a node with it
+/// would fall silent when it has the most to say, so it does not start.
+///
+/// # Errors
+/// [`StartError::TooLong`].
+pub fn check_heartbeat(config: &Config) -> Result<(), StartError> {
+    too_long(&Names::of(config)).map_or(Ok(()), |length| Err(StartError::TooLong { length }))
+}
+
+fn too_long(names: &Names) -> Option<usize> {
+    Some(wire::longest(&names.roster(), INTERFACES)).filter(|length| *length > wire::MAX_DATAGRAM)
 }
 
 fn runtime() -> io::Result<Runtime> {

@@ -7,7 +7,8 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use super::{Exit, Out};
-use crate::config::{Config, ConfigError, Keys, Resource, check_key_file};
+use crate::agent::check_heartbeat;
+use crate::config::{Config, ConfigError, Keys, Problem, Resource, check_key_file};
 
 /// Where the configuration is, unless it is named.
 pub(super) const DEFAULT_FILE: &str = "/etc/standin/standin.toml";
@@ -65,6 +66,7 @@ pub(super) fn run(args: Args, out: Out<'_>) -> anyhow::Result<Exit> {
     match args.verb {
         Verb::Check { file, no_key, json } => {
             let checked = read(&file)?.and_then(|config| {
+                fits(&config, &file)?;
                 let keys = if no_key { None } else { Some(check_key_file(&config.key_file)?) };
                 Ok((config, keys))
             });
@@ -91,6 +93,23 @@ fn read(file: &Path) -> anyhow::Result<Result<Config, ConfigError>> {
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
     Ok(Config::parse(&text, "-"))
+}
+
+/// What the agent would refuse at its start.
+fn fits(config: &Config, file: &Path) -> Result<(), ConfigError> {
+    check_heartbeat(config).map_err(|error| {
+        let problem = Problem {
+            file: file.display().to_string(),
+            line: 0,
+            column: 0,
+            key: String::new(),
+            typed: None,
+            rule: "a heartbeat carries the names of all nodes and groups, and must fit into one datagram"
+                .to_owned(),
+            remedy: error.to_string(),
+        };
+        ConfigError { problems: vec![problem] }
+    })
 }
 
 type Checked = Result<(Config, Option<Keys>), ConfigError>;

@@ -59,7 +59,18 @@ fn write_new(path: &Path, line: &str) -> anyhow::Result<()> {
             };
             return Err(failure.into());
         }
-        Err(error) => return Err(error).with_context(|| format!("cannot make {}", path.display())),
+        Err(error) => {
+            let folder = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let remedy = match error.kind() {
+                ErrorKind::NotFound => format!("make its folder first: mkdir -p {}", folder.display()),
+                _ => format!(
+                    "{} must be a folder that you may write to; root's often needs sudo",
+                    folder.display()
+                ),
+            };
+            let what = format!("cannot make {}: {error}", path.display());
+            return Err(Failure { exit: Exit::Failed, what, remedy }.into());
+        }
     };
     writeln!(file, "{line}")
         .and_then(|()| file.sync_all())

@@ -35,10 +35,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME")]
     node: Option<String>,
     /// Another endpoint for EC2, instead of aws.endpoint-url
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = crate::config::endpoint_url)]
     endpoint_url: Option<String>,
     /// The region, instead of aws.region
-    #[arg(long, value_name = "REGION")]
+    #[arg(long, value_name = "REGION", value_parser = crate::config::region)]
     region: Option<String>,
     /// The profile of the AWS tools, instead of aws.profile
     #[arg(long, value_name = "PROFILE")]
@@ -75,7 +75,7 @@ pub(super) fn run(args: Args, _: Out<'_>) -> anyhow::Result<Exit> {
     let me = config.own_node(args.node.as_deref(), &own_addresses()).map_err(|error| Failure {
         exit: Exit::Config,
         what: error.to_string(),
-        remedy: "`standin config show` lists the nodes".to_owned(),
+        remedy: format!("`standin config show {}` lists the nodes", args.config.display()),
     })?;
     let aws_settings = &mut config.aws;
     aws_settings.endpoint_url = args.endpoint_url.or(aws_settings.endpoint_url.take());

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use super::{Exit, Failure};
 use crate::agent::clock;
 use crate::sandbox::{Clock, Options, Running, Spec, serve};
 
@@ -52,7 +53,7 @@ pub fn run(args: &SandboxArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-        let running = serve(spec, Options { port: args.port, clock: clock() }).await?;
+        let running = serve(spec, Options { port: args.port, clock: clock() }).await.map_err(not_served)?;
         if args.json {
             serde_json::to_writer(&mut *out, &running)?;
             writeln!(out)?;
@@ -67,6 +68,16 @@ pub fn run(args: &SandboxArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         running.shutdown().await;
         Ok(())
     })
+}
+
+fn not_served(error: std::io::Error) -> anyhow::Error {
+    let remedy = match error.kind() {
+        std::io::ErrorKind::AddrInUse => "name another --port, or leave it out: then any free one is taken",
+        std::io::ErrorKind::PermissionDenied => "ports below 1024 need root: name a higher --port",
+        // A description that contradicts itself says what is wrong with it.
+        _ => return error.into(),
+    };
+    Failure { exit: Exit::Failed, what: error.to_string(), remedy: remedy.to_owned() }.into()
 }
 
 fn print(running: &Running, out: &mut dyn Write) -> std::io::Result<()> {

@@ -120,11 +120,6 @@ async fn optional(client: &imds::Client, name: &str) -> Result<Option<String>, F
     match client.get(format!("/latest/meta-data/{name}")).await {
         Ok(text) => Ok(Some(text.as_ref().trim().to_owned())),
         Err(ImdsError::ErrorResponse(it)) if it.response().status().as_u16() == 404 => Ok(None),
-        Err(error) => {
-            let shown = aws_smithy_types::error::display::DisplayErrorContext(&error).to_string();
-            // The SDK appends the whole structure for debugging.
-            let short = shown.split(" (").next().unwrap_or(&shown).to_owned();
-            Err((name.to_owned(), short))
-        }
+        Err(error) => Err((name.to_owned(), super::ec2::chain(&error))),
     }
 }

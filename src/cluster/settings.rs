@@ -46,6 +46,14 @@ pub struct Settings {
     pub groups: Vec<GroupSettings>,
 }
 
+impl Settings {
+    /// How long a holder may be idle (rows 10 and 13): first-dead-after, but long enough for one that has
+    /// just started to settle and to find that the anchor is its own (row 9).
+    pub(super) fn patience(&self) -> Duration {
+        self.first_dead_after.max(SETTLE * 2)
+    }
+}
+
 /// One group's settings.
 #[derive(Clone, Debug)]
 pub struct GroupSettings {

@@ -26,6 +26,30 @@ pub use error::{ConfigError, Problem};
 pub use keys::{Keys, check_key_file};
 pub use own_node::OwnNodeError;
 
+/// A duration as the file has it ("250ms", 1ms to 24h).
+///
+/// # Errors
+/// It is none: the rule and the remedy.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    forms::duration(text).map_err(|it| format!("{}; {}", it.rule, it.remedy))
+}
+
+/// Another endpoint for EC2, under the rules of `aws.endpoint-url`.
+///
+/// # Errors
+/// It is none: the rule and the remedy.
+pub fn endpoint_url(text: &str) -> Result<String, String> {
+    forms::endpoint(text).map_err(|it| format!("{}; {}", it.rule, it.remedy))
+}
+
+/// An AWS region, under the rules of `aws.region`.
+///
+/// # Errors
+/// It is none: the rule and the remedy.
+pub fn region(text: &str) -> Result<String, String> {
+    forms::region(text).map_err(|it| format!("{}; {}", it.rule, it.remedy))
+}
+
 /// A valid configuration, defaults filled in. The same on every node of the cluster.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Config {

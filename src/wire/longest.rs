@@ -11,7 +11,7 @@ use super::Roster;
 const INSTANCE: &str = "i-0123456789abcdef0";
 const INTERFACE: &str = "eni-0123456789abcdef0";
 
-/// No term, setting or offer gets beyond this, nor does a time in milliseconds (49 days).
+/// No term and no setting gets beyond this, nor does a time in milliseconds (49 days).
 const COUNT: u64 = u32::MAX as u64;
 
 /// Every field is there, with the highest value that it will ever have, about every group of the roster.
@@ -50,12 +50,13 @@ fn report(group: GroupId, last: NodeId) -> GroupReport {
         fail_count: u32::MAX,
         maintenance: Maintenance { version: COUNT, on: true },
         offer: Some(Offer {
-            id: COUNT,
+            // A random number, of any length.
+            id: u64::MAX,
             term: COUNT,
             to: Some(last),
             ttl: Duration::from_millis(COUNT),
             stopped: true,
         }),
-        ready: Some(COUNT),
+        ready: Some(u64::MAX),
     }
 }

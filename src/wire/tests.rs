@@ -477,6 +477,34 @@ fn longest_datagram_is_known_beforehand() {
     // With short names, ten groups that are all on offer at once.
     let groups: Vec<String> = (0..10).map(|n| format!("trunk-{n}")).collect();
     assert!(longest(&Roster { groups: &groups, ..names().roster() }, 2) < MAX_DATAGRAM);
+    // The ids of offers are random, and may be as long as numbers become.
+    let offer = Some(Offer {
+        id: u64::MAX,
+        term: 1,
+        to: Some(NodeId(2)),
+        ttl: Duration::from_millis(u64::from(u32::MAX)),
+        stopped: true,
+    });
+    let many: Vec<String> = (0..20).map(|n| format!("trunk-{n}")).collect();
+    let three = names();
+    let roster = Roster { groups: &many, ..three.roster() };
+    let report = |group| GroupReport {
+        group: GroupId(group),
+        role: Role::Active,
+        term: u64::from(u32::MAX),
+        eligible: true,
+        fit: false,
+        owner: Some(Owner::Theirs(NodeId(2))),
+        fail_count: u32::MAX,
+        maintenance: Maintenance { version: u64::from(u32::MAX), on: true },
+        offer,
+        ready: Some(u64::MAX),
+    };
+    let mut bytes = Vec::new();
+    let beat = Heartbeat { groups: (0..20).map(report).collect(), ..full() };
+    let error = encode(&beat, &roster, &keys(), &mut bytes).unwrap_err();
+    let EncodeError::TooLong { length } = error else { panic!("{error}") };
+    assert!(length <= longest(&roster, beat.interfaces.len()), "{length}");
     // Beyond any real heartbeat, and a usual cluster fits.
     assert!(encoded(&full()).len() < one);
     assert!(one < MAX_DATAGRAM, "{one}");

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use standin::cli::demo::stage::NODES;
-use standin::sandbox::model::{FaultKind, FaultSpec};
+use standin::sandbox::model::{AssociateAddress, FaultKind, FaultSpec, Request};
 
 use super::pair::{A, B, Door, Pair, holder, pause, standin};
 
@@ -15,7 +15,7 @@ pub(crate) async fn unreachable_endpoint_and_its_return() {
     pair.start(A);
     pair.start(B);
     let told = pair.until_told(B, &["did not reach EC2"]).await;
-    assert!(told.contains(door.url.trim_start_matches("http://")), "which endpoint: {told}");
+    assert!(told.contains(&door.url) && told.contains("aws.endpoint-url"), "which one, what to do: {told}");
     pair.until("the other one is heard", A, |it| it.nodes[B].state == "online").await;
     pair.until_active(A).await;
     let group = pair.group(B).await;
@@ -69,6 +69,23 @@ async fn denied(action: &str, stays: &str) {
     }
     pair.heal();
     pair.until_active(B).await;
+}
+
+/// Somebody else puts right what this node may not: the status says no longer that it fails.
+pub(crate) async fn denied_and_done_by_hand() {
+    let mut pair = Pair::ready().await;
+    pair.fault(FaultKind::Deny, Some(B), Some("AssociateAddress"));
+    pair.kill(A).await;
+    pair.until_told(B, &["trunk", "allow ec2:AssociateAddress"]).await;
+    let trunk = pair.stage.sandbox().elastic_ips.iter().find(|it| it.name == "trunk").unwrap();
+    pair.order(&Request::AssociateAddress(AssociateAddress {
+        allocation: Some(trunk.allocation_id.clone()),
+        interface: Some(pair.interface(B)),
+        private_ip: Some("127.0.0.22".parse().unwrap()),
+        ..AssociateAddress::default()
+    }));
+    pair.until_active(B).await;
+    pair.until("nothing fails", B, |it| it.groups[0].failing.is_empty()).await;
 }
 
 pub(crate) async fn throttled_takeover() {

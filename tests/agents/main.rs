@@ -39,7 +39,7 @@ cases! {
     node: wrong_key_on_one_node another_cluster_name;
     demo: demo_prints_one_document_and_leaves_nothing interrupted_demo_leaves_nothing;
     ec2: active_cut_off_from_ec2 standby_cut_off_from_ec2 unreachable_endpoint_and_its_return
-        denied_anchor denied_elastic_ip denied_routes throttled_takeover hanging_call_of_the_rest
+        denied_anchor denied_elastic_ip denied_routes denied_and_done_by_hand throttled_takeover hanging_call_of_the_rest
         anchor_taken_without_an_answer stale_reads status_while_ec2_hangs
         unknown_allocation_id unknown_route_table;
     node: no_imds_at_first imds_hangs no_credentials port_in_use

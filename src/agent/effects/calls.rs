@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::agent::clock;
 use crate::agent::shell::Shell;
 use crate::cloud::{CloudError, ErrorKind, InstanceState};
-use crate::cluster::{Event, Failure, GroupId, NodeId, Running, TakeFrom};
+use crate::cluster::{Event, Failure, GroupId, NodeId, Running, TakeFrom, Time};
 use crate::config::{Group, Resource};
 use crate::resource::{self, Here, counter_key, counter_value};
 
@@ -27,7 +27,7 @@ pub(super) async fn read_anchor(shell: Arc<Shell>, group: GroupId, call: u64) {
     shell.heart.event(Event::AnchorRead { group, call, answer });
 }
 
-pub(super) async fn take_anchor(shell: Arc<Shell>, group: GroupId, call: u64, from: TakeFrom) {
+pub(super) async fn take_anchor(shell: Arc<Shell>, group: GroupId, call: u64, from: TakeFrom, decided: Time) {
     let Some((settings, world)) = shell.group(group) else { return };
     let from = match from {
         TakeFrom::Anyone => resource::TakeFrom::Anyone,
@@ -36,6 +36,7 @@ pub(super) async fn take_anchor(shell: Arc<Shell>, group: GroupId, call: u64, fr
     shell.timeline.take_sent(group, clock::now());
     let take = async {
         let here = here(&shell).await?;
+        in_time(take_action(settings), decided, clock::now(), shell.unnoticed())?;
         resource::take_anchor(shell.cloud.as_ref(), anchor(settings)?, &here, from).await
     };
     let answer = bounded(&shell, take_action(settings), 1, take).await;
@@ -119,6 +120,17 @@ async fn bounded<T>(
     }
 }
 
+/// A take is sent at once or not at all: between decision and call the process may have been frozen, and whoever
+/// has taken the anchor meanwhile is not to lose it to what was true then.
+fn in_time(action: &'static str, decided: Time, now: Time, bound: Duration) -> Result<(), CloudError> {
+    let age = now.since(decided);
+    if age < bound {
+        return Ok(());
+    }
+    let text = format!("decided {} ms ago, it was not sent any more", age.as_millis());
+    Err(CloudError::new(ErrorKind::Unreachable, action, text))
+}
+
 /// How a call failed, as far as the decision cares.
 fn failure(kind: ErrorKind) -> Failure {
     match kind {
@@ -157,5 +169,19 @@ fn take_action(group: &Group) -> &'static str {
         Some(Resource::ElasticIp(_)) | None => "AssociateAddress",
         Some(Resource::PrivateIp(_)) => "AssignPrivateIpAddresses",
         Some(Resource::Route(_)) => "ReplaceRoute",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_take_that_was_decided_before_a_freeze_is_not_sent() {
+        let (decided, bound) = (Time::from_nanos(5_000_000_000), Duration::from_secs(1));
+        assert_eq!(in_time("ReplaceRoute", decided, decided + Duration::from_millis(999), bound), Ok(()));
+        let late = in_time("ReplaceRoute", decided, decided + Duration::from_secs(60), bound).unwrap_err();
+        assert_eq!(failure(late.kind), Failure::Passing, "the core decides anew");
+        assert!(late.to_string().contains("decided 60000 ms ago"), "{late}");
     }
 }

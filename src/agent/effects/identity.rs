@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::agent::shell::Shell;
+use crate::agent::start::INTERFACES;
 use crate::cloud::Identity;
 use crate::cluster::Event;
 use crate::config::Group;
@@ -31,8 +32,8 @@ pub(super) async fn learn(shell: Arc<Shell>, who_am_i: WhoAmI) {
                 shell.errors.worked("IMDS");
                 pause = FIRST_PAUSE;
                 let all_able = learned(&shell, identity);
-                look_up_peers(&shell).await;
-                if all_able { ASK_AGAIN } else { ASK_SOON }
+                let looked_up = look_up_peers(&shell).await;
+                if all_able && looked_up { ASK_AGAIN } else { ASK_SOON }
             }
             Err(text) => {
                 shell.errors.failed("IMDS", "", &text);
@@ -62,6 +63,7 @@ fn learned(shell: &Shell, identity: Identity) -> bool {
         tracing::info!(id = "identity", "this node is {instance} in {}, with {all}", identity.region);
     }
     let here = Here { node: shell.me, links: links.unwrap_or_default(), identity };
+    let said = said(&here);
     shell.roster.heard(shell.me, Some(&instance), &interfaces);
     shell.interfaces_of(shell.me, &interfaces);
     let mut all_able = true;
@@ -74,8 +76,15 @@ fn learned(shell: &Shell, identity: Identity) -> bool {
         shell.heart.event(Event::AbilityChanged { group: id, able });
     }
     shell.here.send_replace(Some(Arc::new(here)));
-    shell.heart.event(Event::IdentityLearned { instance, interfaces });
+    shell.heart.event(Event::IdentityLearned { instance, interfaces: said });
     all_able
+}
+
+/// The interfaces that heartbeats name: not more than there is room for, those of the links first.
+fn said(here: &Here) -> Vec<String> {
+    let mut interfaces: Vec<_> = here.identity.interfaces.iter().collect();
+    interfaces.sort_by_key(|it| !here.links.iter().any(|link| it.carries(*link)));
+    interfaces.iter().take(INTERFACES).map(|it| it.id.clone()).collect()
 }
 
 /// Whether this node has an interface for everything that the group needs.
@@ -85,12 +94,50 @@ fn able(group: &Group, here: &Here) -> Result<(), String> {
     if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
 }
 
-/// The nodes that were never heard are known by their link addresses only.
-async fn look_up_peers(shell: &Shell) {
-    let Some(here) = shell.here.borrow().clone() else { return };
-    let Some(vpc) = here.identity.interfaces.first().map(|it| it.vpc.clone()) else { return };
+/// The nodes that were never heard are known by their link addresses only: until they are, what they hold looks
+/// like a stranger's. Answers whether EC2 has said.
+async fn look_up_peers(shell: &Shell) -> bool {
+    let Some(here) = shell.here.borrow().clone() else { return false };
+    let Some(vpc) = here.identity.interfaces.first().map(|it| it.vpc.clone()) else { return false };
     match shell.roster.refresh(shell.cloud.as_ref(), &vpc).await {
-        Ok(()) => shell.errors.worked("DescribeNetworkInterfaces"),
-        Err(error) => shell.failed(&error),
+        Ok(()) => {
+            shell.errors.worked("DescribeNetworkInterfaces");
+            true
+        }
+        Err(error) => {
+            shell.failed(&error);
+            false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+    use crate::cloud::OwnInterface;
+    use crate::cluster::NodeId;
+
+    #[test]
+    fn heartbeats_name_the_interfaces_of_the_links_and_not_more_than_they_hold() {
+        let address = |n: u8| Ipv4Addr::new(10, 0, n, 10);
+        let interface = |n: u8| OwnInterface {
+            id: format!("eni-{n}"),
+            mac: String::new(),
+            subnet_cidr: None,
+            vpc: "vpc-1".into(),
+            local_ipv4s: vec![address(n)],
+            ipv6s: vec![],
+            device_number: n.into(),
+        };
+        let identity = Identity {
+            instance: "i-1".into(),
+            region: "r".into(),
+            interfaces: (0..9).map(interface).collect(),
+        };
+        let links = vec![IpAddr::V4(address(7)), IpAddr::V4(address(8))];
+        let here = Here { node: NodeId(0), links, identity };
+        assert_eq!(said(&here), ["eni-7", "eni-8", "eni-0", "eni-1"]);
     }
 }

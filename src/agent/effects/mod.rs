@@ -60,7 +60,7 @@ fn begin(shell: &Arc<Shell>, store: &store::Writer, at: Time, command: Command) 
         Command::ReadAnchor { group, call } => drop(tokio::spawn(calls::read_anchor(own, group, call))),
         Command::ReadInstance { node, call } => drop(tokio::spawn(calls::read_instance(own, node, call))),
         Command::TakeAnchor { group, call, from } => {
-            drop(tokio::spawn(calls::take_anchor(own, group, call, from)));
+            drop(tokio::spawn(calls::take_anchor(own, group, call, from, at)));
         }
         Command::WriteCounter { group, n } => drop(tokio::spawn(calls::write_counter(own, group, n))),
         Command::WriteOwnTag { group } => drop(tokio::spawn(calls::write_own_tag(own, group))),

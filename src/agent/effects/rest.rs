@@ -80,11 +80,12 @@ struct Rest<'a> {
 impl Rest<'_> {
     /// One round. Answers when the next one is to come.
     async fn repair(&mut self, here: &Here, first: bool) -> Duration {
+        let shell = self.shell;
         let took_at = self.world.seen().took_at;
         let now = clock::now();
         if first && took_at.is_some_and(|at| now.since(at) < FRESH) {
             let run = self.wanted.clone();
-            let still = move || run.borrow().repairs();
+            let still = move || run.borrow().repairs() && shell.is_awake();
             let run = Run {
                 cloud: self.shell.cloud.as_ref(),
                 here,
@@ -109,7 +110,7 @@ impl Rest<'_> {
             return REPAIR_EVERY;
         }
         let run = self.wanted.clone();
-        let still = move || run.borrow().repairs();
+        let still = move || run.borrow().repairs() && shell.is_awake();
         let run = Run {
             cloud: self.shell.cloud.as_ref(),
             here,
@@ -144,6 +145,8 @@ impl Rest<'_> {
                     self.shell.errors.worked(reading(piece));
                 }
             }
+            let unread =
+                pieces.iter().find_map(|(piece, held)| Some(format!("{piece}: {}", held.as_ref().err()?)));
             // The anchor itself is the core's; what rides on it is ours.
             let skip = usize::from(place == self.settings.anchor);
             let elsewhere = pieces.into_iter().skip(skip).filter_map(|(piece, held)| match held {
@@ -155,6 +158,12 @@ impl Rest<'_> {
                 }
             });
             let elsewhere: Vec<Piece> = elsewhere.collect();
+            if let Some(why) = unread {
+                self.world.seen().note(name, Some(why));
+            } else if elsewhere.is_empty() || !self.wanted.borrow().repairs() {
+                // What failed once is in its place now, or another node's to take.
+                self.world.seen().note(name, None);
+            }
             if !elsewhere.is_empty() {
                 missing.push((name, elsewhere));
             }
@@ -199,7 +208,7 @@ impl Rest<'_> {
         self.changed_at = Some(now);
         let group = self.shell.names.group(self.group);
         let mut failing: BTreeMap<&str, Option<String>> = BTreeMap::new();
-        for outcome in outcomes {
+        for outcome in outcomes.iter().filter(|outcome| outcome.ending != Ending::Yielded) {
             let entry = failing.entry(&outcome.resource).or_default();
             match &outcome.ending {
                 Ending::Here => {
@@ -213,6 +222,10 @@ impl Rest<'_> {
                     *entry = Some(format!("{}: {error}", outcome.piece));
                 }
             }
+        }
+        // What was left because somebody else holds the anchor now is not here, nor does it fail.
+        for outcome in outcomes.iter().filter(|outcome| outcome.ending == Ending::Yielded) {
+            failing.remove(outcome.resource.as_str());
         }
         let me = self.shell.names.node(self.shell.me).to_owned();
         let mut seen = self.world.seen();

@@ -1,9 +1,11 @@
 //! Is everything well? What is not, each in one sentence, the worst first.
 
-use crate::control::protocol::{Group, Node, Status};
+use crate::control::protocol::{CallError, Group, Node, Status};
 
 /// An error that has not been over since is a problem for so long.
 const RECENT_MS: u64 = 120_000;
+/// A read says nothing about a situation that began after it, or less than this before it: reads lag.
+const READS_LAG_MS: u64 = 5000;
 
 /// What needs somebody's attention.
 pub(super) fn of(status: &Status, identity_known: bool) -> Vec<String> {
@@ -17,10 +19,11 @@ pub(super) fn of(status: &Status, identity_known: bool) -> Vec<String> {
     if !identity_known {
         problems.push("this node does not know its own instance and interfaces in EC2 yet".to_owned());
     }
-    // These two are said with their groups already.
-    let new = |call: &str| call != "hook" && call != "guest address";
+    // What a hook or the guest's address lacks is said with its group already, and whatever stands above.
+    let new = |error: &CallError| error.call != "hook" && error.call != "guest address";
     let recent = status.errors.iter().filter(|error| !error.over && error.age_ms < RECENT_MS);
-    for error in recent.filter(|error| new(&error.call)) {
+    let said = problems.join("\n");
+    for error in recent.filter(|error| new(error) && !said.contains(&error.text)) {
         problems.push(format!("{} fails: {}", error.call, error.text));
     }
     problems
@@ -52,7 +55,9 @@ fn about_group(group: &Group, problems: &mut Vec<String>) {
         problems.push(format!("{name}: {failing}"));
     }
     let holder = group.active.first();
-    for resource in group.resources.iter().filter(|_| group.active.len() == 1) {
+    let settled = |age: Option<u64>| age.is_some_and(|age| age + READS_LAG_MS < group.row_now_ms);
+    let comparable = |age| group.active.len() == 1 && settled(age);
+    for resource in group.resources.iter().filter(|it| comparable(it.age_ms)) {
         if let (Some(of), Some(active)) = (&resource.holder, holder)
             && of != active
             && !group.failing.iter().any(|it| it.starts_with(&resource.name))
@@ -71,7 +76,12 @@ fn about_node(node: &Node, problems: &mut Vec<String>) {
             let why = why.unwrap_or("compare the key files");
             problems.push(format!("{name} sends, but does not authenticate: {why}"));
         }
-        state => problems.push(format!("{name} is {state}")),
+        state => {
+            let why = node.links.iter().find_map(|link| link.refused_because.as_deref());
+            let sends =
+                why.map_or_else(String::new, |why| format!("; the last datagram from it was refused: {why}"));
+            problems.push(format!("{name} is {state}{sends}"));
+        }
     }
     let heard = matches!(node.state.as_str(), "online" | "late");
     for link in node.links.iter().filter(|link| heard && link.state != "up") {

@@ -28,10 +28,10 @@ Examples:
 #[command(after_help = HELP)]
 pub(super) struct Args {
     /// Between two heartbeats
-    #[arg(long, value_name = "DURATION", default_value = "250ms", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "250ms", value_parser = crate::config::duration)]
     interval: Duration,
     /// Silence after which a node is lost
-    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = crate::config::duration)]
     dead_after: Duration,
     /// Added to each call to EC2
     #[arg(long, value_name = "DURATION", default_value = "0ms", value_parser = humantime::parse_duration)]

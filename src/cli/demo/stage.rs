@@ -344,9 +344,16 @@ impl Stage {
         let _ = std::fs::remove_file(self.folder.join(format!("promoted-{}", NODES[node])));
     }
 
+    /// The message that it ended with, of several lines perhaps, after the log's; or the log's last line.
     fn last_words(&self, node: usize) -> String {
         let text = std::fs::read_to_string(self.log(node)).unwrap_or_default();
-        text.lines().last().unwrap_or("it said nothing").to_owned()
+        let lines: Vec<&str> = text.lines().collect();
+        let message = lines.iter().rposition(|line| line.starts_with('{')).map_or(0, |last| last + 1);
+        match (&lines[message..], lines.last()) {
+            ([], None) => "it said nothing".to_owned(),
+            ([], Some(last)) => (*last).to_owned(),
+            (message, _) => message.join("\n"),
+        }
     }
 
     /// Where a node's agents log to, one after the other.

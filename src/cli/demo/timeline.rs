@@ -111,7 +111,7 @@ impl Takeover {
             problems: Vec::new(),
             suspected_ms: suspected.map(ms),
             anchor_moved_ms: moves.iter().filter(ours).find(|it| it.anchor).map(|it| ms(it.at)),
-            everything_moved_ms: moves.iter().filter(ours).map(|it| ms(it.at)).last().filter(|_| moved),
+            everything_moved_ms: moves.iter().rfind(|it| ours(it)).map(|it| ms(it.at)).filter(|_| moved),
             hook_run_ms: hook.map(ms),
             changed_after_thaw: stage.moves_since(before_thaw).len(),
             yielded_ms: yielded.map(|at| at.since(thawed).as_secs_f64() * 1e3),

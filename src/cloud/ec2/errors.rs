@@ -137,7 +137,7 @@ fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
 }
 
 /// The chain of causes, outermost first; the SDK's outer ones say little alone ("dispatch failure").
-pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
+pub(in crate::cloud) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut parts: Vec<String> = Vec::new();
     for part in causes(error).map(ToString::to_string) {
         if parts.last() != Some(&part) {

@@ -25,6 +25,7 @@ use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use futures_util::future::join_all;
 
+pub(super) use self::errors::chain;
 use self::warm::WarmCredentials;
 use super::{Cloud, CloudError, ErrorKind, InterfaceFilter, Settings};
 
@@ -46,6 +47,8 @@ pub struct Ec2 {
     line: RwLock<Line>,
     credentials: WarmCredentials,
     region: String,
+    /// Where EC2 is looked for, for messages.
+    place: String,
     call_timeout: Duration,
 }
 
@@ -99,7 +102,11 @@ impl Ec2 {
             .timeout_config(timeouts(call_timeout))
             .build();
         let line = RwLock::new(Line { client: Client::from_conf(config), generation: 0 });
-        Ok(Self { line, credentials, region, call_timeout })
+        let place = match shared.endpoint_url() {
+            Some(url) => format!("the endpoint {url}"),
+            None => format!("EC2's endpoint in {region}"),
+        };
+        Ok(Self { line, credentials, region, place, call_timeout })
     }
 
     /// The region that is spoken to.
@@ -127,7 +134,7 @@ impl Ec2 {
             if self.credentials.remaining().is_none_or(|it| it < REFRESH_BEFORE)
                 && let Err(error) = self.credentials.refresh().await
             {
-                tracing::warn!(error = errors::chain(&error), "no new credentials");
+                tracing::warn!(error = chain(&error), "no new credentials");
             }
         };
         let ((), answers) = futures_util::future::join(renew, join_all(calls)).await;
@@ -168,7 +175,7 @@ impl Ec2 {
         let line = self.line();
         let sent = Sent::default();
         let result = tokio::time::timeout(self.call_timeout, call(line.client, sent.clone())).await;
-        let error = match result {
+        let mut error = match result {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(error)) => errors::from_sdk(action, sent.is_set(), error),
             Err(_elapsed) => {
@@ -182,13 +189,19 @@ impl Ec2 {
                 self.replace_line(line.generation);
             }
             ErrorKind::Credentials => self.credentials.forget(),
+            ErrorKind::Unreachable => {
+                let place = &self.place;
+                error.message.push_str(&format!(
+                    "; {place} must be reachable from this node: check route, security group, DNS and \
+                     aws.endpoint-url"
+                ));
+            }
             ErrorKind::NoAnswer
             | ErrorKind::Throttled
             | ErrorKind::Denied
             | ErrorKind::NotFound
             | ErrorKind::Conflict
-            | ErrorKind::Invalid
-            | ErrorKind::Unreachable => {}
+            | ErrorKind::Invalid => {}
         }
         Err(error)
     }

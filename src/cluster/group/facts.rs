@@ -132,7 +132,7 @@ impl Group {
         let (settled, anchor) = self.knowledge.anchor(cx.now);
         let active = self.role == Role::Active;
         let settings = self.settings(cx);
-        let waited = cx.now.since(self.row_since) >= cx.settings.first_dead_after;
+        let waited = cx.now.since(self.row_since) >= cx.settings.patience();
         View {
             maintenance: self.memory.maintenance.on,
             settled,
@@ -162,6 +162,16 @@ impl Group {
             armed: self.armed == Some(peer.id),
             lost_to_all: self.lost_to_all(peer.id, cx),
             at_rest: self.rest.at_rest(peer.id, cx.now),
+        }
+    }
+
+    /// A call that takes from nobody came second.
+    pub(super) fn conflicted(&mut self, cx: &Context<'_>, out: &mut Outbox) {
+        self.take.conflicted(cx.now);
+        if self.take.contest.is_some_and(|contest| contest.count == CONFLICTS) {
+            let text = "EC2 says that nobody holds the anchor, and that something is in its way; while both is \
+                        so, it will be taken with what is there";
+            self.tell(Level::Warn, "contested", text.into(), cx, out);
         }
     }
 

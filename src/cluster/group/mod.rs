@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use self::counter::{Rest, Writer};
 use self::knowledge::{Change, Knowledge};
 use self::offer::{Heard, Made};
-use self::take::{CONFLICTS, Gate, Take, taken_from};
+use self::take::{Gate, Take, taken_from};
 use super::anchor::Owner;
 use super::command::{Command, Desired, TakeFrom};
 use super::decision::{Action, Row, decide};
@@ -260,12 +260,7 @@ impl Group {
                     Failure::Refused => {
                         self.alarm("take-refused", "EC2 refuses to let this node take the anchor; the log names the call and the reason", cx, out);
                     }
-                    Failure::Conflict if under_way.from == TakeFrom::Nobody => {
-                        self.take.conflicted(cx.now);
-                        if self.take.contest.is_some_and(|contest| contest.count == CONFLICTS) {
-                            self.tell(Level::Warn, "contested", "EC2 says that nobody holds the anchor, and that something is in its way; while both is so, it will be taken with what is there".into(), cx, out);
-                        }
-                    }
+                    Failure::Conflict if under_way.from == TakeFrom::Nobody => self.conflicted(cx, out),
                     Failure::Conflict | Failure::Passing => {}
                 }
             }
@@ -364,7 +359,7 @@ impl Group {
 
     /// The next moment at which time alone changes something.
     pub(super) fn deadline(&self, cx: &Context<'_>) -> Option<Time> {
-        let patience = self.row_since + cx.settings.first_dead_after;
+        let patience = self.row_since + cx.settings.patience();
         let step = match self.gate {
             Some(Gate::Step(at) | Gate::BackOff(at)) => Some(at),
             Some(Gate::NotEligible(_) | Gate::NoRead | Gate::Damped | Gate::UnderWay) | None => None,

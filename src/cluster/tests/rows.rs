@@ -247,6 +247,23 @@ fn row_13_an_idle_holder_loses_the_group_after_first_dead_after() {
 }
 
 #[test]
+fn row_13_a_short_first_dead_after_leaves_a_restarted_holder_time_to_settle() {
+    let mut settings = settings(2);
+    settings.first_dead_after = ms(2000);
+    let mut world = World::empty(settings, Held::By(0));
+    world.start(0);
+    world.start(1);
+    world.run(ms(60_000));
+    world.takes.clear();
+    world.tell(0, Event::ShutdownAsked(Shutdown::Restart));
+    world.run(ms(1000));
+    world.start(0);
+    world.run(ms(30_000));
+    assert_eq!(world.takes, []);
+    assert_eq!(world.active(), [0]);
+}
+
+#[test]
 fn row_14_an_announced_restart_moves_nothing_for_ten_seconds() {
     let mut world = pair();
     world.tell(0, Event::ShutdownAsked(Shutdown::Restart));
