@@ -27,8 +27,9 @@ const ROLE_LAG: Duration = secs(10);
 const KNOWN: Duration = secs(11);
 /// Two takes that are sent within this are a race, not a duel.
 const RACE: Duration = secs(5);
-/// More takeovers in one run are a duel.
-const TAKEOVERS: u32 = 11;
+/// More takeovers in one run are a duel: six by silence for each of two nodes (damping), a few by proof, by
+/// the counter, or by calls that landed late. A duel is also seen at its second take, see [`RACE`].
+const TAKEOVERS: u32 = 18;
 /// After a wish a move is no takeover.
 const WISH_LASTS: Duration = secs(60);
 /// More calls of one node in one minute cost EC2's patience, per group.

@@ -124,7 +124,8 @@ pub(crate) struct Fate {
 pub(crate) struct Ec2 {
     pub(crate) anchors: Vec<Anchor>,
     pub(crate) instances: Vec<History<Running>>,
-    interface_tags: Vec<History<Option<Counter>>>,
+    /// Per node and group: the tag's key names the group.
+    interface_tags: Vec<Vec<History<Option<Counter>>>>,
     ill: Vec<(usize, Option<NodeId>, Illness)>,
     /// So many of a thousand reads are old, always.
     stale: u64,
@@ -144,7 +145,7 @@ impl Ec2 {
         Self {
             anchors: (0..groups).map(|_| anchor(random)).collect(),
             instances: (0..nodes).map(|_| History::new(Running::Yes)).collect(),
-            interface_tags: (0..nodes).map(|_| History::new(None)).collect(),
+            interface_tags: vec![vec![History::new(None); usize::from(groups)]; usize::from(nodes)],
             ill: Vec::new(),
             stale: random.pick(&[0, 0, 50, 500, 1000]),
             latency: random.pick(&[ms(5), ms(50), ms(150), ms(400)]),
@@ -243,7 +244,9 @@ impl Ec2 {
         };
         let tags_at = if random.chance(200) { self.seen_at(node, now, random) } else { then };
         let counter = match (anchor.kind, holder) {
-            (Kind::PrivateIp, Holder::Node(it)) => self.interface_tags[usize::from(it.0)].at(tags_at),
+            (Kind::PrivateIp, Holder::Node(it)) => {
+                self.interface_tags[usize::from(it.0)][usize::from(group.0)].at(tags_at)
+            }
             (Kind::PrivateIp, Holder::Nobody | Holder::Orphaned | Holder::Stranger) => None,
             (Kind::ElasticIp | Kind::Route, _) => anchor.tag.at(tags_at),
         };
@@ -283,7 +286,9 @@ impl Ec2 {
     pub(crate) fn write_counter(&mut self, group: GroupId, counter: Counter, now: Time) {
         let anchor = &mut self.anchors[usize::from(group.0)];
         match anchor.kind {
-            Kind::PrivateIp => self.interface_tags[usize::from(counter.node.0)].set(Some(counter), now),
+            Kind::PrivateIp => {
+                self.interface_tags[usize::from(counter.node.0)][usize::from(group.0)].set(Some(counter), now)
+            }
             Kind::ElasticIp | Kind::Route => anchor.tag.set(Some(counter), now),
         }
     }
