@@ -8,6 +8,14 @@
 //! cargo run --release --example takeover -- --only soak --minutes 60
 //! ```
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test may panic and print"
+)]
+
 use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -174,8 +182,8 @@ async fn idle() -> anyhow::Result<()> {
     let before: Vec<f64> = (0..2).map(|node| cpu_ms(&stage, node)).collect();
     tokio::time::sleep(Duration::from_secs(60)).await;
     println!("\nidle, interval 250 ms, two links (after 60 s; aim: 15 MB, 100 ms a minute)");
-    for node in 0..2 {
-        let used = cpu_ms(&stage, node) - before[node];
+    for (node, before) in before.into_iter().enumerate() {
+        let used = cpu_ms(&stage, node) - before;
         let role = if node == 0 { "active" } else { "standby" };
         println!(
             "  {role:<8} {:>6.1} MB PSS, {:>6.1} MB RSS, {used:>5.0} ms of processor time a minute",

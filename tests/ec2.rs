@@ -5,6 +5,7 @@
 //! child of its own: the parent serves the sandbox, and the child is the instance.
 
 #![allow(clippy::disallowed_methods, reason = "a test has the real clock")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test ends where it fails, and says why")]
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
