@@ -137,7 +137,7 @@ impl Group {
             maintenance: self.memory.maintenance.on,
             settled,
             anchor,
-            reads_fail: self.knowledge.failures > 0,
+            reads_fail: self.knowledge.failures > 0 && !self.knowledge.just_took(cx.now),
             active,
             fit: self.fit && (active || !(self.memory.standby || self.leaving)),
             peer_heard: self.members(cx).any(|peer| peer.heard(cx.now, cx.settings)),

@@ -108,6 +108,11 @@ impl Knowledge {
         self.open_until.is_some_and(|until| now < until)
     }
 
+    /// Whether our own take was answered so lately that no read is needed to know it.
+    pub(in super::super) fn just_took(&self, now: Time) -> bool {
+        self.change == Change::OwnTake && now.since(self.changed_at) < SETTLE
+    }
+
     /// Whether `sent` lies before the last change: then an answer to it is no news.
     pub(in super::super) fn precedes_change(&self, sent: Time) -> bool {
         sent < self.changed_at

@@ -96,6 +96,19 @@ fn pair_with_cut(cut: &[(u8, u8)]) -> World {
 }
 
 #[test]
+fn row_3_a_failed_read_right_after_the_take_does_not_hold_back_the_rest() {
+    let mut world = pair();
+    world.kill(0);
+    world.run(ms(2020));
+    assert_eq!(world.active(), [1]);
+    world.cloudless = vec![1];
+    world.run(ms(3000));
+    assert_eq!(world.desired[1], Some(Desired::Serve { repair: true }));
+    world.run(ms(5000));
+    assert_eq!(world.desired[1], Some(Desired::Serve { repair: false }), "but later it does");
+}
+
+#[test]
 fn row_4_a_failed_service_moves_the_group() {
     let mut world = pair();
     world.tell(0, Event::ServiceChanged { group: GroupId(0), fit: false });
