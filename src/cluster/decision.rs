@@ -5,6 +5,7 @@
 
 use super::anchor::Owner;
 use super::command::TakeFrom;
+use super::node::NodeId;
 
 /// A row of the table.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -88,7 +89,7 @@ impl Row {
             Self::NotSettled => "something has just changed, and EC2's reads may lag: keep what runs",
             Self::Serve => "active, and EC2 says that the anchor is ours: serve, repair the rest",
             Self::Barred => "active, but the service has failed here: offer the group",
-            Self::Yield => "active, but EC2 says that the anchor is another's: yield",
+            Self::Yield => "active, but the anchor is another's: yield",
             Self::Retake => "active, and the anchor is with nobody: take it back",
             Self::ServeBlind => {
                 "active, and EC2 does not say who holds the anchor: serve, change nothing in EC2"
@@ -131,6 +132,8 @@ pub struct View {
     pub peer_heard: bool,
     /// The anchor is with nobody, and yet the calls that take from nobody conflict (rows 6 and 18).
     pub contested: bool,
+    /// A peer that is heard as active, with a higher term, and says that EC2 named it the holder.
+    pub outranked_by: Option<NodeId>,
     /// First-dead-after has passed since this situation began (rows 10 and 13).
     pub patience_over: bool,
     /// Whether silence moves the group.
@@ -213,6 +216,8 @@ pub fn decide(view: &View) -> (Row, Action) {
 fn as_active(view: &View) -> (Row, Action) {
     match view.anchor {
         Some(Owner::Mine) if view.fit => (Row::Serve, Action::Serve { repair: !view.reads_fail }),
+        // What EC2 does not tell us it has told the peer: two would serve for as long as EC2 is away from us.
+        None if view.outranked_by.is_some() => (Row::Yield, Action::Yield),
         Some(Owner::Mine) | None if !view.fit => (Row::Barred, Action::Offer),
         Some(Owner::Theirs(_) | Owner::Stranger) => (Row::Yield, Action::Yield),
         Some(Owner::Nobody) => (Row::Retake, Action::Take(from_nobody(view))),

@@ -12,6 +12,7 @@ fn active() -> View {
         active: true,
         fit: true,
         peer_heard: true,
+        outranked_by: None,
         contested: false,
         patience_over: false,
         take_when_silent: true,
@@ -100,6 +101,16 @@ fn row_5_an_active_node_without_the_anchor_yields() {
             assert_eq!(decide(&view), (Row::Yield, Action::Yield));
         }
     }
+}
+
+#[test]
+fn row_5_unknown_to_us_but_known_to_a_peer_with_a_higher_term() {
+    for fit in [true, false] {
+        let view = View { anchor: None, outranked_by: Some(NodeId(1)), fit, ..active() };
+        assert_eq!(decide(&view), (Row::Yield, Action::Yield));
+    }
+    let view = View { outranked_by: Some(NodeId(1)), ..active() };
+    assert_eq!(decide(&view).0, Row::Serve, "our own read counts for more");
 }
 
 #[test]
@@ -268,6 +279,7 @@ fn no_combination_moves_the_group_on_unknown_or_from_a_heard_active_holder() {
                 active: bit(3),
                 fit: bit(4),
                 peer_heard: bit(5),
+                outranked_by: None,
                 contested: bits.count_ones() % 2 == 1,
                 patience_over: bit(6),
                 take_when_silent: bit(7),

@@ -142,11 +142,24 @@ impl Group {
             fit: self.fit && (active || !(self.memory.standby || self.leaving)),
             peer_heard: self.members(cx).any(|peer| peer.heard(cx.now, cx.settings)),
             contested: self.contested(),
+            outranked_by: self.outranked_by(cx),
             patience_over: self.leaving || (waited && matches!(self.row, Row::OwnUnfit | Row::HolderIdle)),
             take_when_silent: settings.take_when_silent,
             release_when_isolated: settings.release_when_isolated,
             holder: self.holder(cx).map(|peer| self.view_of(peer, cx)).unwrap_or_default(),
         }
+    }
+
+    fn outranked_by(&self, cx: &Context<'_>) -> Option<NodeId> {
+        let outranks = |peer: &&Peer| {
+            peer.heard(cx.now, cx.settings)
+                && peer.report(self.id).is_some_and(|report| {
+                    report.role == Role::Active
+                        && report.term > self.term
+                        && report.owner == Some(Owner::Mine)
+                })
+        };
+        self.members(cx).find(outranks).map(|peer| peer.id)
     }
 
     fn view_of(&self, peer: &Peer, cx: &Context<'_>) -> Holder {
@@ -279,7 +292,6 @@ impl Group {
 
     fn rival(&self, peer: &Peer, cx: &Context<'_>) -> Rival {
         Rival {
-            node: peer.id,
             heard: peer.heard(cx.now, cx.settings),
             ever_heard: peer.heard_at.is_some(),
             eligible: peer.report(self.id).is_some_and(|report| report.eligible),
@@ -287,12 +299,13 @@ impl Group {
         }
     }
 
-    /// A peer that could take the group from us now.
+    /// The peer that should take the group from us now: the first eligible one, in order of preference.
     pub(in super::super) fn taker(&self, cx: &Context<'_>) -> Option<NodeId> {
-        self.members(cx)
-            .map(|peer| self.rival(peer, cx))
-            .find(|peer| peer.heard && peer.eligible)
-            .map(|peer| peer.node)
+        let could = |node: &&NodeId| {
+            let rival = cx.peers.iter().find(|peer| peer.id == **node).map(|peer| self.rival(peer, cx));
+            rival.is_some_and(|rival| rival.heard && rival.eligible)
+        };
+        self.settings(cx).nodes.iter().find(could).copied()
     }
 
     pub(super) fn watch(&self, cx: &Context<'_>) -> Watch {

@@ -160,13 +160,13 @@ impl Group {
                 self.stand_by(view, out);
                 self.alarm("stranger", "the anchor is attached to something that is no node of this cluster; look who took it, then `standin takeover --force`", cx, out);
             }
-            Action::Yield => self.yield_to(view.anchor, cx, out),
+            Action::Yield => self.yield_to(view, cx, out),
             Action::Become => self.become_active(row, "EC2 says that the anchor is ours", cx, out),
             Action::Release => {
                 self.become_standby(row, "isolated, and when-isolated is \"release\"", cx, out)
             }
             Action::Offer => {
-                self.make_offer(None, cx, out);
+                self.make_offer(self.taker(cx), cx, out);
                 self.keep(row, cx, out);
             }
             Action::Take(from) => {

@@ -5,7 +5,7 @@ use super::offer::Made;
 use super::{Context, Group, Outbox};
 use crate::cluster::anchor::Owner;
 use crate::cluster::command::Desired;
-use crate::cluster::decision::Row;
+use crate::cluster::decision::{Row, View};
 use crate::cluster::heartbeat::Role;
 use crate::cluster::node::NodeId;
 use crate::cluster::notice::Level;
@@ -49,17 +49,20 @@ impl Group {
         self.want(Desired::Standby, out);
     }
 
-    pub(super) fn yield_to(&mut self, owner: Option<Owner>, cx: &Context<'_>, out: &mut Outbox) {
-        let reason = match owner {
-            Some(Owner::Theirs(node)) => format!("EC2 says that the anchor is with {{node {}}}", node.0),
-            Some(Owner::Mine | Owner::Nobody | Owner::Orphaned | Owner::Stranger) | None => {
-                "EC2 says that the anchor is with a stranger".into()
+    pub(super) fn yield_to(&mut self, view: &View, cx: &Context<'_>, out: &mut Outbox) {
+        let (owner, reason) = match (view.anchor, view.outranked_by) {
+            (Some(owner @ Owner::Theirs(node)), _) => {
+                (owner, format!("EC2 says that the anchor is with {{node {}}}", node.0))
             }
+            (None, Some(node)) => {
+                let reason = "is active with a higher term, and has it from EC2 that the anchor is there";
+                (Owner::Theirs(node), format!("{{node {}}} {reason}", node.0))
+            }
+            (Some(owner), _) => (owner, "EC2 says that the anchor is with a stranger".into()),
+            (None, None) => return,
         };
         self.become_standby(Row::Yield, &reason, cx, out);
-        if let Some(owner) = owner {
-            self.knowledge.changed(Change::To(owner), cx.now);
-        }
+        self.knowledge.changed(Change::To(owner), cx.now);
     }
 
     /// Offers the group, unless an offer of ours still runs.
@@ -79,7 +82,7 @@ impl Group {
         let may_offer = self.role == Role::Active || self.row == Row::OwnUnfit;
         let hands_over = (self.leaving || self.memory.standby) && !self.memory.maintenance.on;
         if hands_over && self.role == Role::Active && self.taker(cx).is_some() {
-            self.make_offer(None, cx, out);
+            self.make_offer(self.taker(cx), cx, out);
         }
         let answered = self.offer.as_ref().and_then(|offer| {
             self.members(cx)

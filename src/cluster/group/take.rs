@@ -8,7 +8,6 @@ use super::super::anchor::Owner;
 use super::super::command::TakeFrom;
 use super::super::decision::Row;
 use super::super::event::Failure;
-use super::super::node::NodeId;
 use super::super::random::Random;
 use super::super::time::Time;
 
@@ -142,7 +141,6 @@ impl Take {
 /// What a decision to take needs to know about those who could go first.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rival {
-    pub(super) node: NodeId,
     pub(super) heard: bool,
     pub(super) ever_heard: bool,
     pub(super) eligible: bool,

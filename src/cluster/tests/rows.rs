@@ -139,6 +139,19 @@ fn row_5_who_no_longer_holds_the_anchor_yields_and_fights_not() {
 }
 
 #[test]
+fn row_5_an_active_without_ec2_yields_to_a_peer_that_took_over_and_knows_it() {
+    let mut world = pair();
+    world.cut = vec![(0, 1), (1, 0)];
+    world.cloudless = vec![0];
+    world.run(ms(10_000));
+    assert_eq!(world.active(), [0, 1], "nobody can tell the old one");
+    world.cut.clear();
+    world.run(ms(40_000));
+    assert_eq!(world.active(), [1]);
+    assert_eq!(world.desired[0], Some(Desired::Standby));
+}
+
+#[test]
 fn row_6_a_detached_anchor_is_taken_back_by_the_active() {
     for held in [Held::Nobody, Held::Orphaned] {
         let mut world = pair();
