@@ -145,6 +145,8 @@ async fn takeovers(case: &Case, runs: usize) -> anyhow::Result<()> {
         let takeover = Takeover::stage(&mut stage, case.fault, active, case.plan.dead_after).await?;
         anyhow::ensure!(takeover.ok, "{}: {:?}", case.title, takeover.problems);
         all.push(takeover);
+        // Else damping ends the benchmark after six takeovers by each node.
+        stage.forget_state(active);
         restart(&mut stage, active).await?;
     }
     println!("\n{} ({runs} runs; ms since the fault: min / median / max)", case.title);

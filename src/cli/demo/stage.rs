@@ -335,6 +335,12 @@ impl Stage {
         self.folder.join(format!("promoted-{}", NODES[node])).exists()
     }
 
+    /// Forgets what a node's agents have stored: six takeovers by silence an hour, among others.
+    pub fn forget_state(&self, node: usize) {
+        // If there is nothing, there is nothing to forget.
+        let _ = std::fs::remove_dir_all(self.folder.join(NODES[node]));
+    }
+
     /// Forgets that the hook has run.
     pub fn forget_promotion(&self, node: usize) {
         // If it is not there, it is forgotten already.
