@@ -18,6 +18,8 @@ pub(super) struct World {
     pub(super) instances: Vec<Option<Running>>,
     /// Datagrams from the first to the second are lost.
     pub(super) cut: Vec<(u8, u8)>,
+    /// EC2 takes no tags from anyone.
+    pub(super) tagless: bool,
     /// Nodes whose calls fail so.
     pub(super) cloudless: Vec<u8>,
     /// Nodes that do not run for a while.
@@ -85,6 +87,7 @@ impl World {
             counter: None,
             instances: vec![Some(Running::Yes); nodes],
             cut: Vec::new(),
+            tagless: false,
             cloudless: Vec::new(),
             frozen: Vec::new(),
             take_answer: None,
@@ -215,13 +218,15 @@ impl World {
             Command::WriteCounter { group, n } => {
                 self.tags.push((self.now, node, n));
                 let session = self.core(node).session();
+                let dark = dark || self.tagless;
                 if !dark {
                     self.counter = Some(Counter { node: NodeId(node), session, n });
                 }
                 self.later(5, node, Event::CounterWritten { group, ok: !dark });
             }
             Command::WriteOwnTag { group } => {
-                self.later(5, node, Event::OwnTagWritten { group, ok: !dark });
+                let ok = !(dark || self.tagless);
+                self.later(5, node, Event::OwnTagWritten { group, ok });
             }
             Command::Converge { group, desired, change } => {
                 if group.0 == 0 {

@@ -61,8 +61,13 @@ struct Seen {
 }
 
 impl Rest {
-    /// A good read of the anchor while its holder was silent.
+    /// A good read of the anchor while its holder was silent. It counts only while EC2 takes our own writes:
+    /// a counter that nobody can write stands still without a meaning.
     pub(super) fn saw(&mut self, holder: NodeId, counter: Option<Counter>, sent: Time) {
+        if self.own_tag_at.is_none_or(|at| sent.since(at) >= FRESH) {
+            self.seen = None;
+            return;
+        }
         match &mut self.seen {
             Some(seen) if seen.holder == holder && seen.counter == counter => {
                 seen.last = seen.last.max(sent);
@@ -89,8 +94,12 @@ impl Rest {
         true
     }
 
-    pub(super) fn own_tag_answered(&mut self, now: Time) {
-        self.own_tag_at = Some(now);
+    /// A write of our own was answered; one that failed starts the count anew.
+    pub(super) fn own_tag_answered(&mut self, ok: bool, now: Time) {
+        self.own_tag_at = ok.then_some(now);
+        if !ok {
+            self.seen = None;
+        }
     }
 
     /// The counter stands still, and EC2 takes writes.

@@ -122,9 +122,7 @@ impl Group {
     }
 
     pub(in super::super) fn own_tag_written(&mut self, ok: bool, cx: &Context<'_>) {
-        if ok {
-            self.rest.own_tag_answered(cx.now);
-        }
+        self.rest.own_tag_answered(ok, cx.now);
     }
 
     /// Everything that the decision may depend on.

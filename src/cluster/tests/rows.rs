@@ -428,6 +428,29 @@ fn row_17_a_moving_counter_is_a_link() {
 }
 
 #[test]
+fn row_17_a_counter_that_nobody_could_write_is_not_at_rest() {
+    let mut world = World::empty(settings(2), Held::By(0));
+    world.cut = vec![(0, 1), (1, 0)];
+    world.start(0);
+    world.start(1);
+    world.run(ms(100_000));
+    world.tagless = true;
+    world.run(ms(28_000));
+    world.read_lag = Some(Held::By(0));
+    let counter = world.counter;
+    world.run(ms(22_000));
+    world.tagless = false;
+    // EC2's reads lag: the old counter is seen for a while longer.
+    for _ in 0..45 {
+        world.counter = counter;
+        world.run(ms(100));
+    }
+    world.run(ms(60_000));
+    assert_eq!(world.takes, []);
+    assert_eq!(world.active(), [0]);
+}
+
+#[test]
 fn row_18_nobodys_anchor_is_taken_by_the_preferred_node() {
     let mut world = World::new(2, Held::Nobody);
     world.run(ms(20_000));
