@@ -1,7 +1,6 @@
 //! Two nodes' worth of everything: EC2, configuration, agents.
 
 use std::collections::BTreeMap;
-use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,8 +42,7 @@ impl Pair {
     pub(crate) fn of(spec: &Spec) -> Self {
         let mut spec = spec.clone();
         spec.settings.throttling = false;
-        // A port that is free now on one of the addresses is very likely free on all of them.
-        let port = UdpSocket::bind("127.0.0.11:0").unwrap().local_addr().unwrap().port();
+        let port = standin::cli::demo::stage::free_port().unwrap();
         Self {
             world: World::new(&spec),
             folder: tempfile::tempdir().unwrap(),

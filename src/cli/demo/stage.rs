@@ -20,6 +20,8 @@ use crate::control::protocol::{Request, Response, Status};
 use crate::sandbox::model::{Change, Destination, FaultKind, FaultSpec, Holder, Subject};
 use crate::sandbox::{Options, Running, Spec, serve};
 
+pub use files::free_port;
+
 /// The two nodes, by their places.
 pub const NODES: [&str; 2] = ["ivr-a", "ivr-b"];
 /// The moving private address of the sandbox's pair.
@@ -81,7 +83,7 @@ impl Stage {
         let sandbox = serve(spec, Options { port: 0, clock: super::super::sandbox::clock() })
             .await
             .context("cannot serve the sandbox")?;
-        let port = files::free_port()?;
+        let port = free_port()?;
         let environment = [Vec::new(), Vec::new()];
         let stage = Self { folder, sandbox, agents: [None, None], program, port, environment };
         stage.delay_calls(plan.api_delay);

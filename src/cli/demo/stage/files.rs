@@ -93,8 +93,11 @@ run = ["/bin/sh", "-c", "echo active > {folder}/promoted-$STANDIN_NODE"]
 }
 
 /// Free on every link's address now, and not given to an earlier stage of this process, which may not have
-/// bound it yet.
-pub(super) fn free_port() -> anyhow::Result<u16> {
+/// bound it yet. Below the ports that the kernel gives away by itself.
+///
+/// # Errors
+/// No port of the range is free.
+pub fn free_port() -> anyhow::Result<u16> {
     static LAST: AtomicU32 = AtomicU32::new(0);
     let begin = std::process::id().wrapping_mul(31);
     for _ in 0..PORTS {
