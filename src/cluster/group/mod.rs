@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use self::counter::{Rest, Writer};
 use self::knowledge::{Change, Knowledge};
 use self::offer::{Heard, Made};
-use self::take::{Gate, Take, taken_from};
+use self::take::{Gate, Take};
 use super::anchor::Owner;
 use super::command::{Command, Desired, TakeFrom};
 use super::decision::{Action, Row, decide};
@@ -153,12 +153,12 @@ impl Group {
             self.accepted = None;
         }
         match action {
-            Action::Keep => self.keep(row, cx, out),
+            Action::Keep => self.keep(row, out),
             Action::Serve { repair } => self.want(Desired::Serve { repair }, out),
             Action::Wait => self.stand_by(view, out),
             Action::Alarm => {
                 self.stand_by(view, out);
-                self.alarm("stranger", "the anchor is attached to something that is no node of this cluster; look who took it, then `standin takeover --force`", cx, out);
+                self.alarm("stranger", "the anchor is attached to something that is no node of this cluster; look who took it, and detach it: a node takes what is with nobody", cx, out);
             }
             Action::Yield => self.yield_to(view, cx, out),
             Action::Become => self.become_active(row, "EC2 says that the anchor is ours", cx, out),
@@ -167,7 +167,7 @@ impl Group {
             }
             Action::Offer => {
                 self.make_offer(self.taker(cx), cx, out);
-                self.keep(row, cx, out);
+                self.keep(row, out);
             }
             Action::Take(from) => {
                 if self.role == Role::Standby {
@@ -175,18 +175,13 @@ impl Group {
                 } else {
                     self.want(Desired::Serve { repair: false }, out);
                 }
-                debug_assert_eq!(
-                    from,
-                    taken_from(view.anchor, view.contested),
-                    "the table and the owner agree"
-                );
                 self.try_take(row, view.anchor, from, cx, out);
             }
         }
     }
 
     /// In rows that change nothing, an active node goes on serving without changing EC2.
-    fn keep(&mut self, row: Row, _cx: &Context<'_>, out: &mut Outbox) {
+    fn keep(&mut self, row: Row, out: &mut Outbox) {
         if self.role == Role::Active && row != Row::Maintenance {
             self.want(Desired::Serve { repair: false }, out);
         }
@@ -221,7 +216,7 @@ impl Group {
             return;
         }
         if gate == Some(Gate::Damped) && self.gate != gate {
-            self.alarm("damped", "six takeovers by silence within an hour: silence no longer moves the group; find out why, then `standin takeover`", cx, out);
+            self.alarm("damped", "six takeovers by silence within an hour: silence no longer moves the group; find out why; the oldest of the six is forgotten after an hour", cx, out);
         }
         self.gate = gate;
     }

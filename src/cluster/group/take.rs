@@ -170,13 +170,3 @@ pub(super) fn step(
     }
     at
 }
-
-/// Whether the anchor can be taken from this owner without hurting anyone.
-pub(super) fn taken_from(owner: Option<Owner>, contested: bool) -> TakeFrom {
-    match owner {
-        Some(Owner::Nobody) if !contested => TakeFrom::Nobody,
-        Some(Owner::Mine | Owner::Theirs(_) | Owner::Nobody | Owner::Orphaned | Owner::Stranger) | None => {
-            TakeFrom::Anyone
-        }
-    }
-}
