@@ -272,6 +272,11 @@ impl Heart {
                 | Command::TakeAnchor { .. }
                 | Command::WriteCounter { .. }
                 | Command::WriteOwnTag { .. }
+                | Command::Fence { .. }
+                | Command::Probe { .. }
+                | Command::ReadLease { .. }
+                | Command::WriteLease { .. }
+                | Command::Guard { .. }
                 | Command::Converge { .. }
                 | Command::Store { .. }
                 | Command::Tell(_) => self.say(Word::Do(now, command)),

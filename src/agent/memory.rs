@@ -18,6 +18,8 @@ pub(super) fn put(state: &mut State, names: &Names, group: GroupId, memory: &Mem
         maintenance: MaintenanceState { version: memory.maintenance.version, on: memory.maintenance.on },
         standby: memory.standby,
         silent_takeovers: memory.silent_takeovers.iter().map(|at| at.as_nanos()).collect(),
+        fail_count: memory.fail_count,
+        failed_at: memory.failed_at.map(Time::as_nanos),
     };
     state.groups.insert(names.group(group).to_owned(), kept);
 }
@@ -34,6 +36,9 @@ fn memory(kept: &GroupState, same_boot: bool) -> Memory {
         maintenance: Maintenance { version: kept.maintenance.version, on: kept.maintenance.on },
         standby: kept.standby,
         silent_takeovers: takeovers.filter(|_| same_boot).collect(),
+        // As in Pacemaker, a boot of the machine is a cleanup.
+        fail_count: if same_boot { kept.fail_count } else { 0 },
+        failed_at: kept.failed_at.filter(|_| same_boot).map(Time::from_nanos),
     }
 }
 
@@ -49,10 +54,13 @@ mod tests {
             maintenance: Maintenance { version: 2, on: true },
             standby: true,
             silent_takeovers: vec![Time::from_nanos(5)],
+            fail_count: 2,
+            failed_at: Some(Time::from_nanos(6)),
         };
         let mut state = State { boot: "x".into(), ..State::default() };
         put(&mut state, &names, GroupId(1), &memory);
         assert_eq!(load(&state, &names, "x"), [Memory::default(), memory.clone()]);
-        assert_eq!(load(&state, &names, "y")[1], Memory { silent_takeovers: vec![], ..memory });
+        let other_boot = Memory { silent_takeovers: vec![], fail_count: 0, failed_at: None, ..memory };
+        assert_eq!(load(&state, &names, "y")[1], other_boot);
     }
 }

@@ -83,6 +83,11 @@ impl Recorder {
             | Command::TakeAnchor { .. }
             | Command::WriteCounter { .. }
             | Command::WriteOwnTag { .. }
+            | Command::Fence { .. }
+            | Command::Probe { .. }
+            | Command::ReadLease { .. }
+            | Command::WriteLease { .. }
+            | Command::Guard { .. }
             | Command::Converge { .. }
             | Command::Store { .. }
             | Command::Exit => self.put(|| Entry::Command(now, format!("{command:?}"))),

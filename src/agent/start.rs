@@ -260,10 +260,13 @@ fn settings(config: &Config, me: NodeId, remembered: Vec<Memory>, seed: u64) -> 
     let links = config.nodes.first().map_or(0, |node| node.links.len());
     let beat = &config.heartbeat;
     let groups = config.groups.iter().zip(remembered).map(|(group, memory)| GroupSettings {
-        nodes: group.nodes.clone(),
-        take_when_silent: group.when_silent == WhenSilent::Take,
+        when_silent: match group.when_silent {
+            WhenSilent::Take => crate::cluster::WhenSilent::Take,
+            WhenSilent::Hold => crate::cluster::WhenSilent::Hold,
+        },
         release_when_isolated: group.when_isolated == WhenIsolated::Release,
         memory,
+        ..GroupSettings::of(group.nodes.clone())
     });
     Settings {
         me,

@@ -41,6 +41,10 @@ pub struct GroupState {
     pub standby: bool,
     /// Takeovers by silence in the last hour, in nanoseconds since boot.
     pub silent_takeovers: Vec<u64>,
+    /// How often the service has failed here.
+    pub fail_count: u32,
+    /// When it last failed, in nanoseconds since boot.
+    pub failed_at: Option<u64>,
 }
 
 /// The maintenance setting of a group; the higher version wins.
@@ -204,7 +208,13 @@ mod tests {
 
     fn state(term: u64) -> State {
         let maintenance = MaintenanceState { version: 2, on: true };
-        let group = GroupState { term, maintenance, standby: true, silent_takeovers: vec![9] };
+        let group = GroupState {
+            term,
+            maintenance,
+            standby: true,
+            silent_takeovers: vec![9],
+            ..GroupState::default()
+        };
         State { boot: "b".into(), groups: BTreeMap::from([("ivr".to_owned(), group)]) }
     }
 

@@ -1,9 +1,11 @@
 //! What the core wants done: imperatives. The shell carries them out and reports back with events.
 
 use super::heartbeat::Heartbeat;
+use super::lease::Lease;
 use super::node::{GroupId, NodeId};
 use super::notice::Notice;
 use super::settings::Memory;
+use super::time::Time;
 
 /// One thing to do.
 #[derive(Clone, Debug)]
@@ -44,6 +46,52 @@ pub enum Command {
     WriteOwnTag {
         /// On behalf of which group.
         group: GroupId,
+    },
+    /// Ask EC2 to stop a node's instance, at once and without a word to its system (StopInstances with Force and
+    /// SkipOsShutdown), and answer with [`Fenced`](super::Event::Fenced). Whether it has stopped, a
+    /// [`ReadInstance`](Self::ReadInstance) tells.
+    Fence {
+        /// On behalf of which group.
+        group: GroupId,
+        /// Whose instance.
+        node: NodeId,
+        /// The call's number.
+        call: u64,
+    },
+    /// Ask the service at the address that moves, as a caller would, and answer with
+    /// [`Probed`](super::Event::Probed).
+    Probe {
+        /// Of which group.
+        group: GroupId,
+        /// The call's number.
+        call: u64,
+    },
+    /// Read the lease (a consistent read), and answer with [`LeaseRead`](super::Event::LeaseRead).
+    ReadLease {
+        /// Of which group.
+        group: GroupId,
+        /// The call's number.
+        call: u64,
+    },
+    /// Write the lease on a condition, and answer with [`LeaseWritten`](super::Event::LeaseWritten). It is sent
+    /// once: a repetition is a command of its own.
+    WriteLease {
+        /// Of which group.
+        group: GroupId,
+        /// The call's number.
+        call: u64,
+        /// The nonce that must stand there; `None`: there must be no lease.
+        expect: Option<u64>,
+        /// What to write.
+        lease: Lease,
+    },
+    /// The guard process is to kill the group's service at this moment (CLOCK_BOOTTIME), unless it is told another
+    /// one before; `None`: never, the service has stopped.
+    Guard {
+        /// Of which group.
+        group: GroupId,
+        /// When.
+        until: Option<Time>,
     },
     /// Make the world of this group so: the latest one counts.
     Converge {

@@ -2,6 +2,7 @@
 
 use super::anchor::AnchorRead;
 use super::heartbeat::Heartbeat;
+use super::lease::Lease;
 use super::node::{GroupId, LinkId, NodeId};
 
 /// One fact.
@@ -59,6 +60,44 @@ pub enum Event {
         /// Whether EC2 has it.
         ok: bool,
     },
+    /// A [`Fence`](super::Command::Fence) was answered, or not in time.
+    Fenced {
+        /// On behalf of which group.
+        group: GroupId,
+        /// Whose instance.
+        node: NodeId,
+        /// The call's number.
+        call: u64,
+        /// Whether EC2 has accepted it; `Refused`: it never will (a protection, a Spot Instance, a missing right).
+        answer: Result<(), Failure>,
+    },
+    /// A [`Probe`](super::Command::Probe) has ended.
+    Probed {
+        /// Of which group.
+        group: GroupId,
+        /// The call's number.
+        call: u64,
+        /// Whether the service answered.
+        answered: bool,
+    },
+    /// A [`ReadLease`](super::Command::ReadLease) was answered.
+    LeaseRead {
+        /// Of which group.
+        group: GroupId,
+        /// The call's number.
+        call: u64,
+        /// What stands there; `None`: there is no lease.
+        answer: Result<Option<Lease>, Failure>,
+    },
+    /// A [`WriteLease`](super::Command::WriteLease) was answered, or not in time.
+    LeaseWritten {
+        /// Of which group.
+        group: GroupId,
+        /// The call's number.
+        call: u64,
+        /// `Conflict`: something else stood there.
+        answer: Result<(), Failure>,
+    },
     /// The world has reached the state last asked for by [`Converge`](super::Command::Converge).
     Converged {
         /// Which group.
@@ -87,10 +126,26 @@ pub enum Event {
         /// Whether it is fit.
         fit: bool,
     },
+    /// The group's service has failed here; the shell has restarted it, or will.
+    ServiceFailed {
+        /// Which group.
+        group: GroupId,
+        /// How.
+        how: ServiceFailure,
+    },
     /// An operator's wish.
     Asked(Wish),
     /// The process was told to end.
     ShutdownAsked(Shutdown),
+}
+
+/// How a service failed.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum ServiceFailure {
+    /// It ran, and failed.
+    Running,
+    /// It did not start: that bars at once.
+    Start,
 }
 
 /// What an operator can ask for.
@@ -102,6 +157,10 @@ pub enum Wish {
     Maintenance(GroupId, bool),
     /// This node is not to be active for the group (or may be again).
     Standby(GroupId, bool),
+    /// Forget the service's failures on this node.
+    Cleanup(GroupId),
+    /// This node is to take the group now, whatever is known (`takeover --force`).
+    TakeOver(GroupId),
 }
 
 /// Why the process ends.

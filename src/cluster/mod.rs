@@ -9,6 +9,7 @@ pub mod decision;
 pub mod event;
 mod group;
 pub mod heartbeat;
+pub mod lease;
 mod leaving;
 pub mod link;
 pub mod node;
@@ -23,15 +24,16 @@ pub mod time;
 pub use anchor::{AnchorRead, Counter, Owner};
 pub use command::{Command, Desired, TakeFrom};
 pub use decision::Row;
-pub use event::{Event, Failure, Running, Shutdown, Wish};
+pub use event::{Event, Failure, Running, ServiceFailure, Shutdown, Wish};
 pub use group::take::Gate;
 pub use heartbeat::{GroupReport, Heartbeat, Maintenance, Offer, Role};
+pub use lease::Lease;
 pub use link::LinkState;
 pub use node::{GroupId, LinkId, NodeId, NodeSet, Session};
 pub use notice::{Level, Notice};
 pub use peer::PeerState;
 pub use random::Random;
-pub use settings::{GroupSettings, Memory, Settings};
+pub use settings::{Fencing, GroupSettings, LeaseSettings, Memory, Settings, WhenSilent};
 pub use snapshot::Snapshot;
 pub use time::Time;
 
@@ -166,7 +168,12 @@ impl Cluster {
                 self.with_group(group, now, |it, cx, out| it.take_answered(call, answer, cx, out));
             }
             Event::InstanceRead { node, call, answer } => self.instance_read(node, call, answer),
-            Event::CounterWritten { .. } => {}
+            Event::CounterWritten { .. }
+            | Event::Fenced { .. }
+            | Event::Probed { .. }
+            | Event::LeaseRead { .. }
+            | Event::LeaseWritten { .. }
+            | Event::ServiceFailed { .. } => {}
             Event::OwnTagWritten { group, ok } => {
                 self.with_group(group, now, |it, cx, _| it.own_tag_written(ok, cx));
             }
@@ -240,6 +247,7 @@ impl Cluster {
                 it.store(out);
                 out.urgent = true;
             }),
+            Wish::Cleanup(_) | Wish::TakeOver(_) => {}
         }
     }
 

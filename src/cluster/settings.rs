@@ -59,12 +59,81 @@ impl Settings {
 pub struct GroupSettings {
     /// Its nodes, in order of preference. A node that is not in it only hears and tells.
     pub nodes: Vec<NodeId>,
-    /// Whether silence moves the group (row 16), or only proof and the operator do.
-    pub take_when_silent: bool,
+    /// What silence does (row 16).
+    pub when_silent: WhenSilent,
     /// Whether an isolated active node stops serving (row 8).
     pub release_when_isolated: bool,
+    /// Whether the old active has to be stopped by EC2.
+    pub fencing: Fencing,
+    /// Whether the group is taken when fencing has failed for good.
+    pub take_when_fencing_fails: bool,
+    /// The lease that owns the group; `None`: the anchor does.
+    pub lease: Option<LeaseSettings>,
+    /// The group goes back to a preferred node that was fit for so long; `None`: never.
+    pub failback: Option<Duration>,
+    /// So many failures bar the service on this node; zero: none does.
+    pub migration_threshold: u32,
+    /// Failures are forgotten so long after the last one; `None`: only by cleanup.
+    pub failure_timeout: Option<Duration>,
+    /// The service runs on the active node only: it has to stop there before it starts elsewhere.
+    pub cold: bool,
     /// What was remembered when the agent last ran.
     pub memory: Memory,
+}
+
+impl GroupSettings {
+    /// A group of these nodes, everything else as it is by default.
+    pub fn of(nodes: Vec<NodeId>) -> Self {
+        Self {
+            nodes,
+            when_silent: WhenSilent::Take,
+            release_when_isolated: false,
+            fencing: Fencing::None,
+            take_when_fencing_fails: false,
+            lease: None,
+            failback: None,
+            migration_threshold: 3,
+            failure_timeout: None,
+            cold: false,
+            memory: Memory::default(),
+        }
+    }
+}
+
+/// What a standby does when an armed holder is silent and nothing else is known.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum WhenSilent {
+    /// Take over.
+    #[default]
+    Take,
+    /// Ask the service at the address that moves, as a caller would: an answer holds.
+    Probe,
+    /// Wait for proof or the operator.
+    Hold,
+}
+
+/// Whether EC2 has to stop the old active before, or while, the group is taken from it.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Fencing {
+    /// It is not stopped: its process may outlive the move of the address.
+    #[default]
+    None,
+    /// It is stopped, confirmed, and then the anchor is taken.
+    Before,
+    /// It is told to stop while the anchor is taken.
+    Alongside,
+}
+
+/// The lease: a time-bound right to be active.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct LeaseSettings {
+    /// How long it lasts from the start of the first attempt of a renewal.
+    pub length: Duration,
+    /// How long the service may take to stop.
+    pub stop_bound: Duration,
+    /// How long a lapsed lease may be outlived while DynamoDB does not answer and every other node of the group
+    /// is heard as standby; zero: not at all.
+    pub grace: Duration,
 }
 
 /// What survives a restart of the agent.
@@ -78,4 +147,8 @@ pub struct Memory {
     pub standby: bool,
     /// Takeovers by silence in the last hour (row 16), for damping.
     pub silent_takeovers: Vec<Time>,
+    /// How often the service has failed here, until cleanup or failure-timeout.
+    pub fail_count: u32,
+    /// When it last failed.
+    pub failed_at: Option<Time>,
 }

@@ -60,12 +60,7 @@ pub(super) fn settings(nodes: u8) -> Settings {
         call_timeout: ms(3000),
         config_hash: 7,
         seed: 0,
-        groups: vec![GroupSettings {
-            nodes: (0..nodes).map(NodeId).collect(),
-            take_when_silent: true,
-            release_when_isolated: false,
-            memory: Memory::default(),
-        }],
+        groups: vec![GroupSettings::of((0..nodes).map(NodeId).collect())],
     }
 }
 
@@ -228,6 +223,11 @@ impl World {
                 let ok = !(dark || self.tagless);
                 self.later(5, node, Event::OwnTagWritten { group, ok });
             }
+            Command::Fence { .. }
+            | Command::Probe { .. }
+            | Command::ReadLease { .. }
+            | Command::WriteLease { .. }
+            | Command::Guard { .. } => {}
             Command::Converge { group, desired, change } => {
                 if group.0 == 0 {
                     self.desired[usize::from(node)] = Some(desired);

@@ -81,7 +81,7 @@ impl Checks {
             calls: vec![(Time::ZERO, 0); nodes],
             dead_after: settings.dead_after,
             unrest: Time::ZERO,
-            hold: !settings.groups[0].take_when_silent,
+            hold: settings.groups[0].when_silent == standin::cluster::WhenSilent::Hold,
             releases: settings.groups.iter().map(|group| group.release_when_isolated).collect(),
             looks: 0,
         }

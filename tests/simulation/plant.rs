@@ -144,6 +144,11 @@ impl Core {
             | Event::IdentityLearned { .. }
             | Event::AbilityChanged { .. }
             | Event::ServiceChanged { .. }
+            | Event::ServiceFailed { .. }
+            | Event::Fenced { .. }
+            | Event::Probed { .. }
+            | Event::LeaseRead { .. }
+            | Event::LeaseWritten { .. }
             | Event::Asked(_)
             | Event::ShutdownAsked(_) => event,
         }
@@ -210,6 +215,11 @@ impl Core {
             | Command::TakeAnchor { .. }
             | Command::WriteCounter { .. }
             | Command::WriteOwnTag { .. }
+            | Command::Fence { .. }
+            | Command::Probe { .. }
+            | Command::ReadLease { .. }
+            | Command::WriteLease { .. }
+            | Command::Guard { .. }
             | Command::Store { .. }
             | Command::Tell(_)
             | Command::Exit => self.out.push_back(command),

@@ -5,7 +5,8 @@ use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use standin::cluster::{
-    Cluster, Command, Counter, Event, GroupId, GroupSettings, Heartbeat, NodeId, Random, Role, Settings, Time,
+    Cluster, Command, Counter, Event, GroupId, GroupSettings, Heartbeat, NodeId, Random, Role, Settings,
+    Time, WhenSilent,
 };
 
 use super::calls::{Asks, Call};
@@ -361,6 +362,11 @@ impl World {
                 self.call(node, Asks::Counter { group, counter: Counter { node, session, n } });
             }
             Command::WriteOwnTag { group } => self.call(node, Asks::OwnTag { group }),
+            Command::Fence { .. }
+            | Command::Probe { .. }
+            | Command::ReadLease { .. }
+            | Command::WriteLease { .. }
+            | Command::Guard { .. } => {}
             Command::Converge { group, desired, change } => {
                 self.say(format!("node {} group {} is to be {desired:?}", node.0, group.0));
                 let takes = self.random.spread(ms(5), secs(2));
@@ -454,10 +460,11 @@ fn settings(topology: Topology, links: u8, random: &mut Random) -> Settings {
         random.pick(&[(ms(250), secs(2)), (ms(250), secs(2)), (ms(250), secs(2)), (ms(500), secs(5))]);
     let hold = random.chance(50);
     let group = |first: u8, random: &mut Random| GroupSettings {
-        nodes: (0..topology.members).map(|node| NodeId((node + first) % topology.members)).collect(),
-        take_when_silent: !hold,
+        when_silent: if hold { WhenSilent::Hold } else { WhenSilent::Take },
         release_when_isolated: random.chance(150),
-        memory: standin::cluster::Memory::default(),
+        ..GroupSettings::of(
+            (0..topology.members).map(|node| NodeId((node + first) % topology.members)).collect(),
+        )
     };
     Settings {
         me: NodeId(0),

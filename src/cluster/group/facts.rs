@@ -142,7 +142,7 @@ impl Group {
             contested: self.contested(),
             outranked_by: self.outranked_by(cx),
             patience_over: self.leaving || (waited && matches!(self.row, Row::OwnUnfit | Row::HolderIdle)),
-            take_when_silent: settings.take_when_silent,
+            take_when_silent: settings.when_silent == crate::cluster::WhenSilent::Take,
             release_when_isolated: settings.release_when_isolated,
             holder: self.holder(cx).map(|peer| self.view_of(peer, cx)).unwrap_or_default(),
         }

@@ -350,7 +350,7 @@ fn row_16_silence_of_an_armed_holder_takes_at_dead_after() {
 #[test]
 fn row_16_hold_waits_for_the_operator() {
     let mut settings = settings(2);
-    settings.groups[0].take_when_silent = false;
+    settings.groups[0].when_silent = WhenSilent::Hold;
     let mut world = World::empty(settings, Held::By(0));
     world.start(0);
     world.start(1);
