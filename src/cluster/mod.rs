@@ -37,6 +37,8 @@ pub use settings::{Fencing, GroupSettings, LeaseSettings, Memory, Settings, When
 pub use snapshot::Snapshot;
 pub use time::Time;
 
+use serde::{Deserialize, Serialize};
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -45,7 +47,7 @@ use self::leaving::{FAREWELL, Leaving};
 use self::peer::{Peer, Received};
 
 /// This node's view of the cluster, and its decisions.
-#[derive(Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Cluster {
     settings: Settings,
     session: Session,
@@ -62,7 +64,7 @@ pub struct Cluster {
 }
 
 /// The questions about one peer's instance.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 struct InstanceReads {
     under_way: Option<(u64, Time)>,
     next: Time,
@@ -209,7 +211,7 @@ impl Cluster {
         let peer = &mut self.peers[at];
         let was = peer.state(now, &self.settings);
         let Received { counts, answer, confirmed } =
-            peer.receive(beat, self.session, &self.settings, &mut self.out.random, now);
+            peer.receive(beat, self.session, &self.settings, now);
         if counts && matches!(was, PeerState::NeverSeen | PeerState::Lost | PeerState::Left) {
             let text = format!("{{node {}}} is heard", beat.from.0);
             self.tell(Level::Info, "peer-heard", text, now);

@@ -9,6 +9,8 @@ pub(super) mod take;
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use self::counter::{Rest, Writer};
 use self::knowledge::{Change, Knowledge};
 use self::offer::{Heard, Made};
@@ -34,8 +36,9 @@ pub(super) struct Context<'a> {
 }
 
 /// What a group leaves behind.
-#[derive(Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Outbox {
+    #[serde(skip)]
     pub(super) commands: VecDeque<Command>,
     pub(super) random: Random,
     pub(super) calls: u64,
@@ -50,7 +53,7 @@ impl Outbox {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Group {
     pub(super) id: GroupId,
     pub(super) role: Role,
@@ -76,7 +79,7 @@ pub(super) struct Group {
     heard_offer: Option<Heard>,
     accepted: Option<(NodeId, u64)>,
     claims: Vec<Option<(Session, u64)>>,
-    alarmed: Option<&'static str>,
+    alarmed: Option<String>,
 }
 
 impl Group {
@@ -336,8 +339,8 @@ impl Group {
 
     /// Raises an alarm once until something else is alarming, or the role changes.
     fn alarm(&mut self, id: &'static str, text: &str, cx: &Context<'_>, out: &mut Outbox) {
-        if self.alarmed != Some(id) {
-            self.alarmed = Some(id);
+        if self.alarmed.as_deref() != Some(id) {
+            self.alarmed = Some(id.into());
             self.tell(Level::Alarm, id, text.into(), cx, out);
         }
     }

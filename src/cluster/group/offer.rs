@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::super::heartbeat::Offer;
 use super::super::node::NodeId;
 use super::super::settings::OFFER_TTL;
@@ -13,7 +15,7 @@ use super::super::time::Time;
 const FIRST_REPEAT: Duration = Duration::from_millis(10);
 
 /// An offer of ours.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Made {
     pub(super) id: u64,
     pub(super) to: Option<NodeId>,
@@ -74,7 +76,7 @@ impl Made {
 }
 
 /// An offer that the holder makes to us.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(super) struct Heard {
     pub(super) from: NodeId,
     pub(super) id: u64,

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::super::anchor::Owner;
 use super::super::command::TakeFrom;
 use super::super::decision::Row;
@@ -22,7 +24,7 @@ pub(super) const ACTIVE_FIRST: Duration = Duration::from_secs(15);
 pub(super) const CONFLICTS: u32 = 3;
 
 /// What stands between a wish to take and the call.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Gate {
     /// This node could not serve.
     NotEligible(String),
@@ -55,7 +57,7 @@ impl fmt::Display for Gate {
 }
 
 /// The calls that take.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(super) struct Take {
     pub(super) under_way: Option<Call>,
     pub(super) failures: u32,
@@ -67,7 +69,7 @@ pub(super) struct Take {
 }
 
 /// Calls that took from nobody, and came second, while EC2 said that nobody holds the anchor.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(super) struct Contest {
     pub(super) count: u32,
     pub(super) first: Time,
@@ -75,7 +77,7 @@ pub(super) struct Contest {
 }
 
 /// A call under way.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(super) struct Call {
     pub(super) number: u64,
     pub(super) sent: Time,
