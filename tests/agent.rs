@@ -10,6 +10,8 @@ mod cloud;
 mod pair;
 #[path = "agent/process.rs"]
 mod process;
+#[path = "agent/recorded.rs"]
+mod recorded;
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;
