@@ -6,6 +6,8 @@
 
 #[path = "agent/cloud.rs"]
 mod cloud;
+#[path = "agent/incidents.rs"]
+mod incidents;
 #[path = "agent/pair.rs"]
 mod pair;
 #[path = "agent/process.rs"]

@@ -2,6 +2,7 @@
 
 use super::*;
 
+mod incidents;
 mod rows;
 mod sessions;
 
@@ -34,6 +35,8 @@ pub(super) struct World {
     pub(super) desired: Vec<Option<Desired>>,
     pub(super) exited: Vec<u8>,
     pub(super) datagrams: Vec<Heartbeat>,
+    /// What each core is told and decides, if it is recorded.
+    tapes: Vec<Option<incidents::Tape>>,
     queue: Vec<(Time, u8, Event)>,
     seed: u64,
     settings: Settings,
@@ -94,6 +97,7 @@ impl World {
             desired: vec![None; nodes],
             exited: Vec::new(),
             datagrams: Vec::new(),
+            tapes: (0..nodes).map(|_| None).collect(),
             queue: Vec::new(),
             seed: 1,
             settings,
@@ -120,10 +124,17 @@ impl World {
     pub(super) fn tell(&mut self, node: u8, event: Event) {
         let now = self.now;
         let Some(core) = &mut self.nodes[usize::from(node)] else { return };
+        let tape = &mut self.tapes[usize::from(node)];
+        if let Some(tape) = tape {
+            tape.input(core, &event, now);
+        }
         core.handle(event, now);
         let mut commands = Vec::new();
         while let Some(command) = core.next_command() {
             commands.push(command);
+        }
+        if let Some(tape) = tape {
+            tape.output(core, &commands, now);
         }
         for command in commands {
             self.carry_out(node, command);

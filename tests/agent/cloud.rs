@@ -26,6 +26,8 @@ pub(crate) struct Line {
     world: World,
     node: &'static str,
     pub(crate) cut: AtomicBool,
+    /// Calls are carried out, and their answers are lost.
+    pub(crate) deaf: AtomicBool,
     pub(crate) delay_ms: AtomicU64,
     pub(crate) denied: Mutex<Option<&'static str>>,
     pub(crate) calls: Mutex<Vec<&'static str>>,
@@ -41,6 +43,7 @@ impl World {
             world: self.clone(),
             node,
             cut: AtomicBool::default(),
+            deaf: AtomicBool::default(),
             delay_ms: AtomicU64::default(),
             denied: Mutex::default(),
             calls: Mutex::default(),
@@ -117,6 +120,9 @@ impl Line {
         let now = self.world.start.elapsed();
         let answer = self.world.with(|vpc| vpc.call(self.node, &request, now));
         tokio::time::sleep(delay / 2).await;
+        if self.deaf.load(Ordering::Relaxed) {
+            return Err(CloudError::new(ErrorKind::NoAnswer, action, "the test has lost the answer"));
+        }
         answer.map_err(|error| failed(action, &error))
     }
 }

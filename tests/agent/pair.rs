@@ -24,6 +24,8 @@ pub(crate) struct Pair {
     pub(crate) key: [u8; 32],
     /// Whether the address is set up on the guest's interface.
     pub(crate) guest: bool,
+    /// Interval and dead-after.
+    pub(crate) timers: (&'static str, &'static str),
     /// What the demote hook does at its end.
     pub(crate) demote: &'static str,
 }
@@ -49,6 +51,7 @@ impl Pair {
             port,
             key: [7; 32],
             guest: false,
+            timers: ("50ms", "300ms"),
             demote: "true",
         }
     }
@@ -67,8 +70,8 @@ impl Pair {
             socket = "{own}/standin.sock"
             [heartbeat]
             port = {port}
-            interval = "50ms"
-            dead-after = "300ms"
+            interval = "{interval}"
+            dead-after = "{dead_after}"
             first-dead-after = "10s"
             [aws]
             call-timeout = "1s"
@@ -105,6 +108,8 @@ impl Pair {
             timeout = "5s"
             "#,
             port = self.port,
+            interval = self.timers.0,
+            dead_after = self.timers.1,
             guest = self.guest,
             demote = self.demote,
             service = eip("service"),
