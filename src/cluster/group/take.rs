@@ -41,6 +41,16 @@ pub enum Gate {
     UnderWay,
 }
 
+impl Gate {
+    /// Until when it holds, where time alone opens it.
+    pub const fn until(&self) -> Option<Time> {
+        match self {
+            Self::Step(at) | Self::BackOff(at) => Some(*at),
+            Self::NotEligible(_) | Self::NoRead | Self::Damped | Self::UnderWay => None,
+        }
+    }
+}
+
 impl fmt::Display for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
