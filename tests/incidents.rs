@@ -91,7 +91,10 @@ fn every_incident_is_decided_as_expected() {
             write!(failed, "\n{name} (- expected, + now):\n{}", difference(&expected, &now)).unwrap();
         }
     }
-    assert!(failed.is_empty(), "{failed}\nIf that is meant so: UPDATE_EXPECTED=1 cargo test --test incidents\n");
+    assert!(
+        failed.is_empty(),
+        "{failed}\nIf that is meant so: UPDATE_EXPECTED=1 cargo test --test incidents\n"
+    );
 }
 
 /// Every line that any of them has is understood, and written as it was.
@@ -119,5 +122,5 @@ fn another_decision_is_a_difference_and_another_moment_is_not() {
         assert!(!same(one, &other), "{other}");
     }
     assert!(!same(one, "ivr-b:\n   12.000  ivr  row 16\n"));
-    assert!(difference(one, &one.replace("16", "17")).contains("  - ") );
+    assert!(difference(one, &one.replace("16", "17")).contains("  - "));
 }

@@ -5,7 +5,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -94,24 +94,29 @@ impl Recorder {
         core: &Cluster,
         now: Time,
     ) -> io::Result<(Self, Written)> {
-        let ring = Ring::open(folder)?;
-        let (to, from) = sync_channel(WAITING);
+        let (recorder, writer, from) = Self::connect(Ring::open(folder)?, Place { names, boot }, core, now);
         let (ended, written) = sync_channel(1);
+        std::thread::Builder::new().name("recorder".into()).spawn(move || {
+            writer.run(&from);
+            drop(ended);
+        })?;
+        Ok((recorder, Written(written)))
+    }
+
+    /// Both sides, and what is between them.
+    fn connect(ring: Ring, place: Place, core: &Cluster, now: Time) -> (Self, Writer, Receiver<Entry>) {
+        let (to, from) = sync_channel(WAITING);
         let wants = Arc::new(AtomicU8::new(WELL));
         let dropped = Arc::new(AtomicU64::new(0));
         let writer = Writer {
             ring,
-            place: Place { names, boot },
+            place,
             wants: Arc::clone(&wants),
             dropped: Arc::clone(&dropped),
             broken: false,
             asked: false,
             flushed: now,
         };
-        std::thread::Builder::new().name("recorder".into()).spawn(move || {
-            writer.run(&from);
-            drop(ended);
-        })?;
         let recorder = Self {
             to: Some(to),
             dropped,
@@ -122,7 +127,7 @@ impl Recorder {
             stances: core.stances().collect(),
         };
         recorder.send(Entry::Begin(now, clock::wall(), Why::Start, 0, Box::new(core.clone())));
-        Ok((recorder, Written(written)))
+        (recorder, writer, from)
     }
 
     /// How many inputs were dropped; the count goes on with the recorder.
@@ -262,21 +267,33 @@ struct Writer {
 impl Writer {
     fn run(mut self, from: &Receiver<Entry>) {
         loop {
-            let written = match from.recv_timeout(FLUSH_AFTER) {
-                Ok(entry) => self.write(entry),
-                Err(RecvTimeoutError::Timeout) => self.ring.flush(),
+            match from.recv_timeout(FLUSH_AFTER) {
+                Ok(entry) => self.take_in(entry),
+                Err(RecvTimeoutError::Timeout) => {
+                    let flushed = self.ring.flush();
+                    self.judge(&flushed);
+                }
                 Err(RecvTimeoutError::Disconnected) => break,
-            };
-            if written.is_err() {
-                // The disk is full, say.
-                self.broken = true;
-                self.wants.store(BROKEN, Ordering::Relaxed);
-            } else if self.ring.is_full() && !self.asked && !self.broken {
-                self.asked = true;
-                self.wants.store(FULL, Ordering::Relaxed);
             }
         }
         let _flushed = self.ring.flush();
+    }
+
+    fn take_in(&mut self, entry: Entry) {
+        let written = self.write(entry);
+        self.judge(&written);
+    }
+
+    /// What is wanted of the heart after this.
+    fn judge(&mut self, written: &io::Result<()>) {
+        if written.is_err() {
+            // The disk is full, say.
+            self.broken = true;
+            self.wants.store(BROKEN, Ordering::Relaxed);
+        } else if self.ring.is_full() && !self.asked && !self.broken {
+            self.asked = true;
+            self.wants.store(FULL, Ordering::Relaxed);
+        }
     }
 
     fn write(&mut self, entry: Entry) -> io::Result<()> {

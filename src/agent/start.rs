@@ -26,9 +26,7 @@ use super::status::{self, Recording};
 use super::store::{State, Store};
 use super::{clock, memory};
 use crate::cloud::Cloud;
-use crate::cluster::{
-    Cluster, Event, GroupSettings, LinkId, Memory, NodeId, Settings, Shutdown, Time, Wish,
-};
+use crate::cluster::{Cluster, Event, GroupSettings, LinkId, Memory, NodeId, Settings, Shutdown, Time, Wish};
 use crate::config::{Config, Keys, Resource, WhenIsolated, WhenSilent};
 use crate::control::protocol::{Request, Response, VERSION};
 use crate::control::server::{ListenError, Listener};

@@ -17,13 +17,14 @@ use crate::config::Config;
 use crate::record::{ReadError, Recording};
 
 const HELP: &str = "\
-Reads what the agent records in state-dir (record-0.jsonl and record-1.jsonl); no agent has to run,
-and the files may be copies. Without --at, the moment is each group's last decision. Times are UTC,
-as in the log; one without a date is the last such time that is recorded, and one without a fraction
-is the end of that second.
+Reads what the agent records in state-dir (record-0.jsonl and record-1.jsonl); no agent has to
+run, and the files may be copies. Without --at, the moment is each group's last decision. Times
+are UTC, as in the log; one without a date is the last such time that is recorded, and one
+without a fraction is the end of that second or minute.
 
---replay tells this binary's core what the recorded one was told, and compares what they decide: role
-changes, rows of the table, takes, offers, fencing. The exit code is 0 without a difference, else 1.
+--replay tells this binary's core what the recorded one was told, and compares what they decide:
+rows of the table, role changes, takes, offers, fencing. The exit code is 0 without a difference,
+else 1.
 
 Examples:
   standin explain

@@ -4,7 +4,8 @@ use std::io;
 
 use super::Out;
 
-const WIDTH: usize = 80;
+/// The terminal.
+pub(super) const WIDTH: usize = 80;
 /// Where the values of a group begin.
 const COLUMN: usize = 12;
 

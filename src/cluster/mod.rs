@@ -222,8 +222,7 @@ impl Cluster {
         let Some(at) = self.peers.iter().position(|peer| peer.id == beat.from) else { return };
         let peer = &mut self.peers[at];
         let was = peer.state(now, &self.settings);
-        let Received { counts, answer, confirmed } =
-            peer.receive(beat, self.session, &self.settings, now);
+        let Received { counts, answer, confirmed } = peer.receive(beat, self.session, &self.settings, now);
         if counts && matches!(was, PeerState::NeverSeen | PeerState::Lost | PeerState::Left) {
             let text = format!("{{node {}}} is heard", beat.from.0);
             self.tell(Level::Info, "peer-heard", text, now);

@@ -54,8 +54,7 @@ pub struct Difference {
 impl Decision {
     /// The decision in a few words.
     pub fn text(&self, names: &Names) -> String {
-        let node =
-            |node: NodeId| names.nodes.get(usize::from(node.0)).map_or("?", String::as_str).to_owned();
+        let node = |node: NodeId| names.nodes.get(usize::from(node.0)).map_or("?", String::as_str).to_owned();
         match self.what {
             What::Row(row) => format!("row {}", row.number()),
             What::Role(Role::Active, row) => format!("active by row {}", row.number()),

@@ -157,8 +157,7 @@ impl Line {
     /// A notice as it is recorded.
     pub fn told(notice: &Notice) -> Self {
         let Notice { at, level, id, group, row, text } = notice;
-        let told =
-            Told { level: *level, id: (*id).to_owned(), group: *group, row: *row, text: text.clone() };
+        let told = Told { level: *level, id: (*id).to_owned(), group: *group, row: *row, text: text.clone() };
         Self::Told(*at, told)
     }
 

@@ -21,3 +21,6 @@ pub use ring::Ring;
 
 /// The format that this version writes and reads. It grows when an older reader would misunderstand a file.
 pub const FORMAT: u32 = 1;
+
+#[cfg(test)]
+mod tests;

@@ -122,8 +122,7 @@ impl Recording {
             return Err(failed.unwrap_or(ReadError::Nothing { folder: folder.to_owned() }));
         }
         // Within a boot the wall clock may have been set; between two boots there is nothing else.
-        let boot_began =
-            |header: &Header| header.wall_ms.saturating_sub(header.at.as_nanos() / 1_000_000);
+        let boot_began = |header: &Header| header.wall_ms.saturating_sub(header.at.as_nanos() / 1_000_000);
         let first = |boot: &str| {
             let same = all.segments.iter().map(|it| &it.header).filter(|it| it.boot == boot);
             same.map(boot_began).min()
@@ -152,7 +151,9 @@ impl Recording {
                         number: number + 1,
                     }),
                     // Torn right here: nothing of this segment is left.
-                    Err(ReadError::Corrupt { .. }) if !line.ends_with('\n') => recording.note_torn(path, number),
+                    Err(ReadError::Corrupt { .. }) if !line.ends_with('\n') => {
+                        recording.note_torn(path, number)
+                    }
                     Err(error) => return Err(error),
                 }
             } else if let Some(segment) = recording.segments.last_mut() {
@@ -232,13 +233,15 @@ impl fmt::Display for ReadError {
         match self {
             Self::Io { path, source } => write!(f, "cannot read {}: {source}", path.display()),
             Self::Nothing { folder } => {
-                write!(f, "there is no recording in {}: no record-0.jsonl, no record-1.jsonl", folder.display())
+                write!(
+                    f,
+                    "there is no recording in {}: no record-0.jsonl, no record-1.jsonl",
+                    folder.display()
+                )
             }
-            Self::NotARecording { path } => write!(
-                f,
-                "{} is no recording: its first line does not begin with {BEGIN}",
-                path.display()
-            ),
+            Self::NotARecording { path } => {
+                write!(f, "{} is no recording: its first line does not begin with {BEGIN}", path.display())
+            }
             Self::OtherFormat { path, format, standin } => write!(
                 f,
                 "{} has format {format}, written by standin {standin}; this standin reads format {FORMAT}",

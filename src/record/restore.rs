@@ -6,8 +6,9 @@ use crate::cluster::{Cluster, Settings, Time};
 
 /// The core; what an older version did not know of is as in a core that has just started.
 pub(super) fn core(written: &Value, at: Time) -> serde_json::Result<Cluster> {
-    let settings: Settings =
-        serde_json::from_value(written.get("settings").cloned().unwrap_or_else(|| Value::Object(Default::default())))?;
+    let settings: Settings = serde_json::from_value(
+        written.get("settings").cloned().unwrap_or_else(|| Value::Object(Default::default())),
+    )?;
     let mut value = serde_json::to_value(Cluster::new(settings, at))?;
     lay_over(&mut value, written);
     serde_json::from_value(value)

@@ -43,11 +43,12 @@ fn what_a_pair_records_is_replayed_without_a_difference() {
     b.kill();
     let (a, b) = (replayed(&folder(&pair, "ivr-a")), replayed(&folder(&pair, "ivr-b")));
     assert_eq!((a.len(), b.len()), (2, 1), "a segment for each life");
-    let takes =
-        |it: &Replayed| it.now.iter().filter(|it| matches!(it.what, What::Take(_))).count();
+    let takes = |it: &Replayed| it.now.iter().filter(|it| matches!(it.what, What::Take(_))).count();
     assert_eq!((takes(&a[0]), takes(&a[1])), (0, 1), "ivr-a has the anchor from the beginning");
     assert!(takes(&b[0]) >= 1);
-    assert!(a[1].now.iter().any(|it| it.what == What::Exit) && b[0].now.iter().any(|it| it.what == What::Offer));
+    assert!(
+        a[1].now.iter().any(|it| it.what == What::Exit) && b[0].now.iter().any(|it| it.what == What::Offer)
+    );
 }
 
 #[test]
@@ -80,8 +81,14 @@ fn an_hour_of_a_pair_fits_into_the_ring() {
     let (written, heard) = (bytes() - bytes_before, beats() - beats_before);
     // Two links, four heartbeats a second on each: that many bytes for one heartbeat, with all that is between.
     let hour = written / heard.max(1) * 8 * 3600;
-    eprintln!("{written} bytes for {heard} heartbeats: {} kB for an hour of a pair with two links", hour / 1000);
-    assert!(heard > 100 && hour < standin::record::ring::FILE_BYTES, "{written} bytes for {heard} heartbeats");
+    eprintln!(
+        "{written} bytes for {heard} heartbeats: {} kB for an hour of a pair with two links",
+        hour / 1000
+    );
+    assert!(
+        heard > 100 && hour < standin::record::ring::FILE_BYTES,
+        "{written} bytes for {heard} heartbeats"
+    );
     let recording = Recording::read_ring(&folder(&pair, "ivr-a")).unwrap();
     let inputs = recording.segments[0].lines().filter(|line| matches!(line, Ok(Line::Input(..)))).count();
     assert!(inputs as u64 > heard);

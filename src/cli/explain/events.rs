@@ -3,7 +3,9 @@
 
 use super::words;
 use crate::agent::names::Names;
-use crate::cluster::{Command, Event, Failure, GroupId, NodeId, Owner, ServiceFailure, Shutdown, TakeFrom, Wish};
+use crate::cluster::{
+    Command, Event, Failure, GroupId, NodeId, Owner, ServiceFailure, Shutdown, TakeFrom, Wish,
+};
 use crate::record::Line;
 
 /// Turns lines into sentences.
@@ -39,13 +41,16 @@ impl<'a> Events<'a> {
     fn input(&mut self, event: &Event) -> Option<Sentence> {
         let on = |group: &GroupId, text: String| Some((Some(*group), text));
         match event {
-            Event::Ticked | Event::HeartbeatReceived(_) | Event::DatagramRefused { .. } | Event::Converged { .. } => {
-                None
-            }
+            Event::Ticked
+            | Event::HeartbeatReceived(_)
+            | Event::DatagramRefused { .. }
+            | Event::Converged { .. } => None,
             Event::AnchorRead { group, answer, .. } => {
                 let answer = answer.map(|read| read.owner);
                 let text = match answer {
-                    Ok(owner) => format!("EC2: the anchor is with {}", words::owner(owner, self.me, self.names)),
+                    Ok(owner) => {
+                        format!("EC2: the anchor is with {}", words::owner(owner, self.me, self.names))
+                    }
                     Err(failure) => format!("the anchor could not be read: {}", failed(failure)),
                 };
                 let news = !self.anchors.contains(&(*group, answer));
@@ -70,16 +75,26 @@ impl<'a> Events<'a> {
                 Ok(()) => on(group, "EC2 answered: the anchor is taken".to_owned()),
                 Err(failure) => on(group, format!("the take failed: {}", failed(*failure))),
             },
-            Event::CounterWritten { group, ok: false } => on(group, "EC2 did not take the counter".to_owned()),
-            Event::OwnTagWritten { group, ok: false } => on(group, "EC2 did not take this node's tag".to_owned()),
-            Event::CounterWritten { .. } | Event::OwnTagWritten { .. } => None,
-            Event::Fenced { group, node, answer, .. } => on(group, match answer {
-                Ok(()) => format!("EC2 has accepted to stop {}", self.names.node(*node)),
-                Err(failure) => format!("{} was not stopped: {}", self.names.node(*node), failed(*failure)),
-            }),
-            Event::Probed { group, answered, .. } => {
-                on(group, format!("the service {} the probe", if *answered { "answered" } else { "did not answer" }))
+            Event::CounterWritten { group, ok: false } => {
+                on(group, "EC2 did not take the counter".to_owned())
             }
+            Event::OwnTagWritten { group, ok: false } => {
+                on(group, "EC2 did not take this node's tag".to_owned())
+            }
+            Event::CounterWritten { .. } | Event::OwnTagWritten { .. } => None,
+            Event::Fenced { group, node, answer, .. } => on(
+                group,
+                match answer {
+                    Ok(()) => format!("EC2 has accepted to stop {}", self.names.node(*node)),
+                    Err(failure) => {
+                        format!("{} was not stopped: {}", self.names.node(*node), failed(*failure))
+                    }
+                },
+            ),
+            Event::Probed { group, answered, .. } => on(
+                group,
+                format!("the service {} the probe", if *answered { "answered" } else { "did not answer" }),
+            ),
             Event::LeaseRead { group, answer: Err(failure), .. } => {
                 on(group, format!("the lease could not be read: {}", failed(*failure)))
             }
@@ -87,21 +102,31 @@ impl<'a> Events<'a> {
                 on(group, format!("the lease was not written: {}", failed(*failure)))
             }
             Event::LeaseRead { .. } | Event::LeaseWritten { .. } => None,
-            Event::IdentityLearned { instance, .. } => Some((None, format!("this node is instance {instance}"))),
-            Event::AbilityChanged { group, able } => on(group, match able {
-                Ok(()) => "this node has what it needs to serve".to_owned(),
-                Err(why) => format!("this node could not serve: {}", self.names.text(why)),
-            }),
+            Event::IdentityLearned { instance, .. } => {
+                Some((None, format!("this node is instance {instance}")))
+            }
+            Event::AbilityChanged { group, able } => on(
+                group,
+                match able {
+                    Ok(()) => "this node has what it needs to serve".to_owned(),
+                    Err(why) => format!("this node could not serve: {}", self.names.text(why)),
+                },
+            ),
             Event::ServiceChanged { group, fit } => {
                 on(group, format!("the service {} here", if *fit { "is fit" } else { "has failed for good" }))
             }
-            Event::ServiceFailed { group, how } => on(group, match how {
-                ServiceFailure::Running => "the service has failed here".to_owned(),
-                ServiceFailure::Start => "the service did not start here".to_owned(),
-            }),
+            Event::ServiceFailed { group, how } => on(
+                group,
+                match how {
+                    ServiceFailure::Running => "the service has failed here".to_owned(),
+                    ServiceFailure::Start => "the service did not start here".to_owned(),
+                },
+            ),
             Event::Asked(wish) => Some(self.wish(wish)),
             Event::ShutdownAsked(Shutdown::Stop) => Some((None, "the agent was told to stop".to_owned())),
-            Event::ShutdownAsked(Shutdown::Restart) => Some((None, "the agent was told to restart".to_owned())),
+            Event::ShutdownAsked(Shutdown::Restart) => {
+                Some((None, "the agent was told to restart".to_owned()))
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use super::{failure, next, when, words};
 use crate::agent::names::Names;
 use crate::cli::{Exit, Failure};
 use crate::cluster::snapshot::{GroupView, PeerView, Snapshot};
-use crate::cluster::{GroupId, Role, Time};
+use crate::cluster::{GroupId, NodeId, Role, Row, Settings, Time};
 use crate::record::{Decisions, Line, ReadError, Recording, Replay, Segment, decisions};
 
 /// So much of what was before a moment is told.
@@ -62,7 +62,13 @@ pub(super) fn explain(
     };
     let me = newest.header.core().map(|core| core.settings().me).unwrap_or_default();
     let cluster = names.cluster.clone();
-    Ok(Explained { version: 1, cluster, node: names.node(me).to_owned(), notes: recording.notes.clone(), moments })
+    Ok(Explained {
+        version: 1,
+        cluster,
+        node: names.node(me).to_owned(),
+        notes: recording.notes.clone(),
+        moments,
+    })
 }
 
 fn nothing_before(at: Option<u64>, began: Option<u64>) -> Failure {
@@ -120,7 +126,8 @@ fn moment(recording: &Recording, place: usize, at: Time, groups: &[GroupId]) -> 
     }
     // Something happens in each interval, while an agent runs.
     let at = if at.since(last) > settings.interval * 4 && notes.is_empty() {
-        notes.push(format!("Nothing is recorded after {}: no agent ran then, or it was frozen.", clock(last)));
+        notes
+            .push(format!("Nothing is recorded after {}: no agent ran then, or it was frozen.", clock(last)));
         last
     } else {
         at.min(last + settings.interval * 4)
@@ -200,8 +207,8 @@ struct Describe<'a> {
 }
 
 impl Describe<'_> {
-    fn group(&self, view: &GroupView, settings: &crate::cluster::Settings) -> Group {
-        let name = |node: &crate::cluster::NodeId| self.names.node(*node).to_owned();
+    fn group(&self, view: &GroupView, settings: &Settings) -> Group {
+        let name = |node: &NodeId| self.names.node(*node).to_owned();
         let mut active: Vec<String> = view.active_peers.iter().map(name).collect();
         if view.role == Role::Active {
             active.insert(0, name(&self.snapshot.me));
@@ -215,7 +222,7 @@ impl Describe<'_> {
             role_since: since(view.since),
             role_ms: ms(view.since),
             because_row: row.number(),
-            because: self.names.text(reason),
+            because: because(*row, self.names.text(reason)),
             row: view.row.number(),
             situation: view.row.situation().to_owned(),
             row_since: since(view.row_since),
@@ -275,6 +282,11 @@ impl Describe<'_> {
             said: said.collect(),
         }
     }
+}
+
+/// A take is confirmed by EC2; what called for it is the row's situation.
+fn because(row: Row, reason: String) -> String {
+    if row.is_take() { format!("{}; {reason}", row.situation()) } else { reason }
 }
 
 fn ms(duration: Duration) -> u64 {

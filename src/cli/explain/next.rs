@@ -22,12 +22,16 @@ pub(super) fn next(view: &GroupView, all: &Snapshot, settings: &Settings, names:
     };
     let text = match view.row {
         Row::Maintenance => "it waits until an operator ends the maintenance of the group".to_owned(),
-        Row::NotSettled => "it asks EC2 each second, and believes what was asked at least 5 s after the last \
+        Row::NotSettled => {
+            "it asks EC2 each second, and believes what was asked at least 5 s after the last \
                             change, or what agrees with that change"
-            .to_owned(),
-        Row::Serve => "it serves until EC2 says that the anchor is another's, the service fails here for good, \
+                .to_owned()
+        }
+        Row::Serve => {
+            "it serves until EC2 says that the anchor is another's, the service fails here for good, \
                        or the group is handed over"
-            .to_owned(),
+                .to_owned()
+        }
         Row::Barred => "it waits for a node that takes what it offers".to_owned(),
         Row::Yield => "it stands by, and watches the new holder".to_owned(),
         Row::Retake | Row::Free => take(view, group),
@@ -50,7 +54,9 @@ pub(super) fn next(view: &GroupView, all: &Snapshot, settings: &Settings, names:
             "it waits for {holder} to serve or to offer the group, and takes it once this has lasted {}",
             patience(settings)
         ),
-        Row::BackSoon => format!("it waits for {holder}, which said that it is back within {}", words(back_in)),
+        Row::BackSoon => {
+            format!("it waits for {holder}, which said that it is back within {}", words(back_in))
+        }
         Row::CounterAtRest if view.at_rest => take(view, group),
         Row::CounterAtRest => format!(
             "it waits until {holder}'s counter in EC2 has stood still over four reads and 30 s, while EC2 takes \

@@ -50,11 +50,11 @@ fn group(it: &Group, me: &str, out: Out<'_>) -> io::Result<()> {
     let active =
         if active.is_empty() { "no node, as far as it is heard".to_owned() } else { active.join(", ") };
     field(out, "active", &active)?;
-    let since = format!("{} since {} ({}), term {}", it.role, it.role_since, age(it.role_ms), it.term);
+    let since = format!("{} since {} ({}); term {}", it.role, it.role_since, age(it.role_ms), it.term);
     field(out, "this node", &since)?;
     field(out, "because", &format!("row {}: {}", it.because_row, it.because))?;
-    let now = format!("row {}: {}, for {}", it.row, it.situation, age(it.row_ms));
-    field(out, "decision", &now)?;
+    field(out, "decision", &format!("row {}: {}", it.row, it.situation))?;
+    field(out, "", &format!("since {} ({})", it.row_since, age(it.row_ms)))?;
     anchor(&it.anchor, out)?;
     if it.role == "standby" {
         let armed = match &it.armed {

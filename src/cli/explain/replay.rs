@@ -121,12 +121,14 @@ fn text(document: &Document, out: Out<'_>) -> std::io::Result<()> {
     }
     let all = document.segments.iter().map(|it| it.inputs).sum::<usize>();
     let end = if document.same { "No difference" } else { "This standin decides otherwise" };
-    writeln!(out, "{end}: {all} inputs in {} segments.", document.segments.len())
+    let (count, s) = (document.segments.len(), if document.segments.len() == 1 { "" } else { "s" });
+    writeln!(out, "{end}: {all} inputs in {count} segment{s}.")
 }
 
 fn one(out: Out<'_>, whose: &str, said: Option<&Said>) -> std::io::Result<()> {
     let Some(said) = said else { return writeln!(out, "    {whose:<9} nothing more") };
-    let row = said.row.map_or_else(String::new, |row| format!(" (row {row})"));
+    let row = said.row.filter(|_| !said.decision.starts_with("row "));
+    let row = row.map_or_else(String::new, |row| format!(" (row {row})"));
     let reason = said.reason.map_or_else(String::new, |it| format!(": {it}"));
     let text = format!("{} {}{row}{reason}", said.at, said.decision);
     wrapped_to(out, &format!("    {whose:<9} "), 14, &text)

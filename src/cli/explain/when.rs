@@ -17,13 +17,16 @@ pub(super) fn parse(typed: &str, newest: u64) -> Result<u64, String> {
         None => return Err("a time has hours and minutes".to_owned()),
     };
     let minutes_only = time.matches(':').count() == 1;
-    let full = if minutes_only { format!("{time}:59") } else { time.to_owned() };
+    let full = if minutes_only { format!("{time}:00") } else { time.to_owned() };
     let day = date.clone().unwrap_or_else(|| moment(newest)[..10].to_owned());
-    let parsed = humantime::parse_rfc3339_weak(&format!("{day}T{full}Z")).map_err(|error| error.to_string())?;
+    let parsed =
+        humantime::parse_rfc3339_weak(&format!("{day}T{full}Z")).map_err(|error| error.to_string())?;
     let since = parsed.duration_since(UNIX_EPOCH).map_err(|_| "it is before 1970".to_owned())?;
     let mut at = u64::try_from(since.as_millis()).map_err(|_| "it is too far away".to_owned())?;
     let begins = at;
-    if !full.contains('.') {
+    if minutes_only {
+        at += 59_999;
+    } else if !full.contains('.') {
         at += 999;
     }
     // Yesterday's, if today's has not come yet.
@@ -61,7 +64,8 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_refused() {
-        for text in ["", "now", "3", "25:00:00", "2026-13-01T00:00:00", "1969-01-01 00:00", "12:61", "ä:ö"] {
+        for text in ["", "now", "3", "25:00:00", "2026-13-01T00:00:00", "1969-01-01 00:00", "12:61", "ä:ö"]
+        {
             assert!(parse(text, 1_767_322_800_000).is_err(), "{text}");
         }
     }
