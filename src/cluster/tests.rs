@@ -1,5 +1,7 @@
 //! Cores against each other, on one clock, with a network and an EC2 that do as they are told.
 
+use std::time::Duration;
+
 use super::*;
 
 mod ec2;
