@@ -34,8 +34,8 @@ mod with_sdk {
     use crate::cloud::ec2::Ec2;
     use crate::cloud::imds::who_am_i;
     use crate::cloud::{
-        Address, Answer, Cloud, CloudError, Destination, Instance, Interface, InterfaceFilter, RouteTable,
-        Settings,
+        Address, Answer, Cloud, CloudError, Destination, Instance, InstanceState, Interface, InterfaceFilter,
+        Obstacle, RouteTable, Settings,
     };
     use crate::config::{Config, Resource};
 
@@ -152,6 +152,14 @@ mod with_sdk {
             interface: &'a str,
         ) -> Answer<'a, ()> {
             Box::pin(async move { self.line().await?.create_route(table, destination, interface).await })
+        }
+
+        fn stop_instance<'a>(&'a self, instance: &'a str) -> Answer<'a, InstanceState> {
+            Box::pin(async move { self.line().await?.stop_instance(instance).await })
+        }
+
+        fn fence_obstacles<'a>(&'a self, instance: &'a str) -> Answer<'a, Vec<Obstacle>> {
+            Box::pin(async move { self.line().await?.fence_obstacles(instance).await })
         }
 
         fn write_tag<'a>(&'a self, resource: &'a str, key: &'a str, value: &'a str) -> Answer<'a, ()> {

@@ -138,7 +138,7 @@ fn failure(kind: ErrorKind) -> Failure {
         ErrorKind::Denied | ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Credentials => {
             Failure::Refused
         }
-        ErrorKind::Throttled | ErrorKind::Unreachable => Failure::Passing,
+        ErrorKind::Throttled | ErrorKind::Unreachable | ErrorKind::WrongState => Failure::Passing,
         ErrorKind::NoAnswer => Failure::NoAnswer,
     }
 }
