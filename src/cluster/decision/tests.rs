@@ -16,6 +16,7 @@ fn active() -> View {
         contested: false,
         patience_over: false,
         take_when_silent: true,
+        lapsed: false,
         release_when_isolated: false,
         holder: Holder::default(),
     }
@@ -283,6 +284,7 @@ fn no_combination_moves_the_group_on_unknown_or_from_a_heard_active_holder() {
                 contested: bits.count_ones() % 2 == 1,
                 patience_over: bit(6),
                 take_when_silent: bit(7),
+                lapsed: false,
                 release_when_isolated: false,
                 holder,
             };
@@ -310,5 +312,37 @@ fn rows_6_and_18_take_a_contested_anchor_from_anyone() {
         assert_eq!(decide(&lost), (Row::Retake, Action::Take(from)));
         let watching = View { contested, ..standby(Some(Owner::Orphaned)) };
         assert_eq!(decide(&watching), (Row::Free, Action::Take(TakeFrom::Anyone)));
+    }
+}
+
+#[test]
+fn who_has_no_lease_does_not_serve_whatever_is_known() {
+    let owners = [
+        None,
+        Some(Owner::Mine),
+        Some(Owner::Theirs(NodeId(1))),
+        Some(Owner::Nobody),
+        Some(Owner::Orphaned),
+        Some(Owner::Stranger),
+    ];
+    for anchor in owners {
+        for bits in 0..1u32 << 5 {
+            let bit = |n: u32| bits & (1 << n) != 0;
+            let view = View {
+                lapsed: true,
+                anchor,
+                settled: bit(0),
+                fit: bit(1),
+                peer_heard: bit(2),
+                reads_fail: bit(3),
+                release_when_isolated: bit(4),
+                ..active()
+            };
+            let theirs = matches!(anchor, Some(Owner::Theirs(_)));
+            let wanted = if theirs { (Row::Yield, Action::Yield) } else { (Row::Isolated, Action::Release) };
+            assert_eq!(decide(&view), wanted);
+            let view = View { maintenance: true, ..view };
+            assert_eq!(decide(&view), (Row::Maintenance, Action::Keep));
+        }
     }
 }
