@@ -20,14 +20,15 @@ use super::links::{BindError, Links};
 use super::names::Names;
 use super::poller::Poller;
 use super::recorder::Recorder;
+use super::settings::settings;
 use super::shell::Shell;
 use super::shutdown::Signals;
 use super::status::{self, Recording};
 use super::store::{State, Store};
 use super::{clock, memory};
 use crate::cloud::Cloud;
-use crate::cluster::{Cluster, Event, GroupSettings, LinkId, Memory, NodeId, Settings, Shutdown, Wish};
-use crate::config::{Config, Keys, WhenIsolated, WhenSilent};
+use crate::cluster::{Cluster, Event, LinkId, Memory, NodeId, Shutdown, Wish};
+use crate::config::{Config, Keys};
 use crate::control::protocol::{Request, Response, VERSION};
 use crate::control::server::{ListenError, Listener};
 use crate::wire::{self, Keyring, NoSuchKey};
@@ -252,34 +253,6 @@ fn recorder(config: &Config) -> (Recorder, Recording) {
             tracing::warn!(id = "recorder", "nothing is recorded: {folder} cannot be written to ({error})");
             (Recorder::off(), Recording { folder: None, dropped: Arc::default() })
         }
-    }
-}
-
-fn settings(config: &Config, me: NodeId, remembered: Vec<Memory>, seed: u64) -> Settings {
-    let small = |length: usize| u8::try_from(length).unwrap_or(u8::MAX);
-    let links = config.nodes.first().map_or(0, |node| node.links.len());
-    let beat = &config.heartbeat;
-    let groups = config.groups.iter().zip(remembered).map(|(group, memory)| GroupSettings {
-        when_silent: match group.when_silent {
-            WhenSilent::Take => crate::cluster::WhenSilent::Take,
-            WhenSilent::Hold => crate::cluster::WhenSilent::Hold,
-        },
-        release_when_isolated: group.when_isolated == WhenIsolated::Release,
-        memory,
-        ..GroupSettings::of(group.nodes.clone())
-    });
-    Settings {
-        me,
-        nodes: small(config.nodes.len()),
-        links: small(links),
-        interval: beat.interval,
-        warn_after: beat.warn_after,
-        dead_after: beat.dead_after,
-        first_dead_after: beat.first_dead_after,
-        call_timeout: config.aws.call_timeout,
-        config_hash: config.hash(),
-        seed,
-        groups: groups.collect(),
     }
 }
 
