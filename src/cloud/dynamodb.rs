@@ -107,7 +107,7 @@ impl DynamoDb {
             async move {
                 match write.await {
                     Ok(_) => Ok(None),
-                    Err(error) => condition_failed(error).map(Some),
+                    Err(error) => condition_failed(&error).map(Some).ok_or(error),
                 }
             }
         };
@@ -148,13 +148,11 @@ impl line::Client for Client {
 }
 
 /// A failed condition is an answer; everything else is a failure.
-fn condition_failed(
-    error: SdkError<PutItemError>,
-) -> Result<ConditionalCheckFailedException, SdkError<PutItemError>> {
-    match error.as_service_error() {
-        Some(PutItemError::ConditionalCheckFailedException(failed)) => Ok(failed.clone()),
-        _ => Err(error),
+fn condition_failed(error: &SdkError<PutItemError>) -> Option<ConditionalCheckFailedException> {
+    if let PutItemError::ConditionalCheckFailedException(failed) = error.as_service_error()? {
+        return Some(failed.clone());
     }
+    None
 }
 
 /// What stands there decides: our own nonce means that an attempt without an answer has landed.
