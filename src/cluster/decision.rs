@@ -3,12 +3,14 @@
 //! The rows are those of the design, by number; the first one that matches wins. This file is a pure
 //! function of a [`View`]: no time passes in it, nothing is remembered.
 
+use serde::{Deserialize, Serialize};
+
 use super::anchor::Owner;
 use super::command::TakeFrom;
 use super::node::NodeId;
 
 /// A row of the table.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub enum Row {
     /// The group is in maintenance.
     Maintenance = 1,
