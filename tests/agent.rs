@@ -8,6 +8,8 @@
 mod cloud;
 #[path = "agent/incidents.rs"]
 mod incidents;
+#[path = "agent/losers.rs"]
+mod losers;
 #[path = "agent/pair.rs"]
 mod pair;
 #[path = "agent/process.rs"]
