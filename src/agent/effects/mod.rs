@@ -2,11 +2,13 @@
 //! counts; nothing here can keep the heart waiting.
 
 mod calls;
+mod guard;
 mod guest;
 mod hooks;
 mod identity;
 mod notify;
 mod rest;
+mod service;
 mod store;
 mod world;
 
@@ -28,6 +30,7 @@ pub(super) fn start(shell: &Arc<Shell>, who_am_i: WhoAmI) {
     for (group, _) in shell.own_groups() {
         world::start(shell, group);
     }
+    tokio::spawn(guard::keep(Arc::clone(shell)));
 }
 
 /// Carries out what the heart says until the heart has ended; then everything is on disk.
@@ -68,8 +71,8 @@ fn begin(shell: &Arc<Shell>, store: &store::Writer, at: Time, command: Command) 
         Command::Fence { .. }
         | Command::Probe { .. }
         | Command::ReadLease { .. }
-        | Command::WriteLease { .. }
-        | Command::Guard { .. } => {}
+        | Command::WriteLease { .. } => {}
+        Command::Guard { group, until } => guard::want(shell, group, until),
         Command::Converge { group, desired, change } => {
             let Some((_, world)) = shell.group(group) else { return };
             if desired == Desired::Standby {
