@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use standin::agent::clock;
-use standin::agent::guard::{Answer, Ask, Client, GuardError, Order};
+use standin::agent::guard::{self, Answer, Ask, Client, GuardError, Order};
 use standin::cluster::Time;
 use standin::service::cgroup::Cgroup;
+use standin::service::unit::Unit;
 use tempfile::TempDir;
 
 /// How far ahead the agent's side sets the deadline, each time anew.
@@ -221,6 +222,38 @@ fn the_agents_side() {
         line.ask(Ask::Guard(order(&cgroup, Some(until)))).unwrap();
         fs::rename(format!("{file}.new"), &file).unwrap();
         sleep(EVERY);
+    }
+}
+
+/// In tests/lab/guard: real systemd, which starts guard and service, and a lease of 5 s that is renewed every
+/// second. The lease itself is not real; the rest is what the agent does.
+#[test]
+#[ignore = "run by tests/lab/guard, in an instance with systemd"]
+fn the_agents_side_in_the_lab() {
+    let lease = Duration::from_secs(5);
+    let socket = Path::new("/run/standin/standin.guard");
+    fs::create_dir_all("/run/standin").unwrap();
+    let (line, unit) = (Line::new(socket), Unit::new(UNIT));
+    if let Err(error) = line.ask(Ask::Look) {
+        println!("{error}");
+        let program = Path::new("/lab/standin");
+        let mut client = line.client.borrow_mut();
+        let started = guard::start(program, "standin-guard.service", &mut client);
+        println!("started {:?}", line.runtime.block_on(started).unwrap());
+    }
+    let mut serving = false;
+    loop {
+        let until = clock::now() + lease * 4 / 5;
+        let cgroup = line.runtime.block_on(unit.show()).unwrap().cgroup;
+        // After a kill the guard asks for patience until systemd knows.
+        wait_for("the guard's consent", || line.ask(Ask::Guard(order(cgroup.path(), Some(until)))).is_ok());
+        fs::write("/run/until.new", nanos(until).to_string()).unwrap();
+        fs::rename("/run/until.new", "/run/until").unwrap();
+        if !serving {
+            line.runtime.block_on(unit.start(PATIENCE)).unwrap();
+            serving = true;
+        }
+        sleep(lease / 5);
     }
 }
 
