@@ -264,7 +264,7 @@ async fn child_takes_everything() {
     }
     resource::write_own_tag(ec2, here, "c", "1").await.unwrap();
     let instance = ec2.instance(&world.here.identity.instance).await.unwrap().unwrap();
-    assert_eq!(instance.state, cloud::InstanceState::Running);
+    assert_eq!(instance.state, InstanceState::Running);
     assert_eq!(ec2.instance("i-0123456789abcdef0").await, Ok(None));
 }
 
