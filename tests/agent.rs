@@ -8,6 +8,8 @@
 mod cloud;
 #[path = "agent/leases.rs"]
 mod leases;
+#[path = "agent/losers.rs"]
+mod losers;
 #[path = "agent/pair.rs"]
 mod pair;
 #[path = "agent/process.rs"]

@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use super::*;
 
+mod ec2;
 mod fencing;
 mod leases;
+mod losers;
 mod moves;
 mod rows;
 mod sessions;
+
+use ec2::{Delay, Held, TakeCall};
 
 pub(super) fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -35,6 +39,10 @@ pub(super) struct World {
     pub(super) read_lag: Option<Held>,
     pub(super) notices: Vec<(u8, Notice)>,
     pub(super) takes: Vec<(Time, u8, TakeFrom)>,
+    /// The same, with what EC2 made of them.
+    pub(super) calls: Vec<TakeCall>,
+    /// Nodes whose calls land late.
+    pub(super) delays: Vec<Delay>,
     pub(super) tags: Vec<(Time, u8, u64)>,
     pub(super) desired: Vec<Option<Desired>>,
     pub(super) exited: Vec<u8>,
@@ -47,17 +55,11 @@ pub(super) struct World {
     pub(super) fence_answer: Result<(), Failure>,
     pub(super) probe_answers: bool,
     queue: Vec<(Time, u8, Event)>,
+    /// Calls on their way to EC2: when they land, their place in `calls`, their number.
+    landing: Vec<(Time, usize, u64)>,
+    born: u32,
     seed: u64,
     settings: Settings,
-}
-
-/// Who holds an anchor in truth.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Held {
-    By(u8),
-    Nobody,
-    Orphaned,
-    Stranger,
 }
 
 pub(super) fn settings(nodes: u8) -> Settings {
@@ -102,6 +104,8 @@ impl World {
             read_lag: None,
             notices: Vec::new(),
             takes: Vec::new(),
+            calls: Vec::new(),
+            delays: Vec::new(),
             tags: Vec::new(),
             desired: vec![None; nodes],
             exited: Vec::new(),
@@ -113,6 +117,8 @@ impl World {
             fence_answer: Ok(()),
             probe_answers: true,
             queue: Vec::new(),
+            landing: Vec::new(),
+            born: 0,
             seed: 1,
             settings,
         }
@@ -168,10 +174,13 @@ impl World {
                 .map(|(at, (time, ..))| (*time, at))
                 .min();
             let tick = due.map(|(at, _)| at);
-            let first = [tick, next.map(|(at, _)| at)].into_iter().flatten().min();
+            let landing = self.next_landing();
+            let first = [tick, next.map(|(at, _)| at), landing].into_iter().flatten().min();
             let Some(first) = first.filter(|first| *first <= end) else { break };
             self.now = self.now.max(first);
-            if let Some((_, at)) = next.filter(|(time, _)| *time <= first) {
+            if landing.is_some_and(|at| at <= first) {
+                self.land_due();
+            } else if let Some((_, at)) = next.filter(|(time, _)| *time <= first) {
                 let (_, node, event) = self.queue.remove(at);
                 self.tell(node, event);
             } else if let Some((_, node)) = due {
@@ -229,9 +238,7 @@ impl World {
                 self.later(5, node, Event::InstanceRead { node: whose, call, answer });
             }
             Command::TakeAnchor { group, call, from } => {
-                self.takes.push((self.now, node, from));
-                let answer = if dark { Err(Failure::Passing) } else { self.take(node, group, from) };
-                self.later(10, node, Event::TakeAnswered { group, call, answer });
+                self.take_sent(node, group, call, from);
             }
             Command::WriteCounter { group, n } => {
                 self.tags.push((self.now, node, n));
@@ -291,28 +298,5 @@ impl World {
                 self.nodes[usize::from(node)] = None;
             }
         }
-    }
-
-    fn read(&self, node: u8, group: GroupId) -> AnchorRead {
-        let owner = match self.read_lag.unwrap_or(self.holder[usize::from(group.0)]) {
-            Held::By(holder) if holder == node => Owner::Mine,
-            Held::By(holder) => Owner::Theirs(NodeId(holder)),
-            Held::Nobody => Owner::Nobody,
-            Held::Orphaned => Owner::Orphaned,
-            Held::Stranger => Owner::Stranger,
-        };
-        AnchorRead { owner, counter: self.counter }
-    }
-
-    fn take(&mut self, node: u8, group: GroupId, from: TakeFrom) -> Result<(), Failure> {
-        if let Some(failure) = self.take_answer {
-            return Err(failure);
-        }
-        let held = &mut self.holder[usize::from(group.0)];
-        if from == TakeFrom::Nobody && (*held != Held::Nobody || self.in_the_way) {
-            return Err(Failure::Conflict);
-        }
-        *held = Held::By(node);
-        Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! [`Cloud`] over the sandbox's model, without HTTP and without the SDK.
 
 use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,12 @@ pub(crate) struct Line {
     pub(crate) delay_ms: AtomicU64,
     pub(crate) denied: Mutex<Option<&'static str>>,
     pub(crate) calls: Mutex<Vec<&'static str>>,
+    /// The address from which this node reaches EC2 changes when it takes the anchor.
+    pub(crate) way_moves: AtomicBool,
+    /// So the open connection is dead: what is sent over it stays without an answer.
+    dead: AtomicBool,
+    /// How often the agent has left its connection behind.
+    pub(crate) replaced: AtomicU32,
 }
 
 impl World {
@@ -44,6 +50,9 @@ impl World {
             delay_ms: AtomicU64::default(),
             denied: Mutex::default(),
             calls: Mutex::default(),
+            way_moves: AtomicBool::default(),
+            dead: AtomicBool::default(),
+            replaced: AtomicU32::default(),
         })
     }
 
@@ -102,6 +111,12 @@ impl World {
 }
 
 impl Line {
+    /// A new connection, over whatever way there is now.
+    pub(crate) fn reconnect(&self) {
+        self.replaced.fetch_add(1, Ordering::Relaxed);
+        self.dead.store(false, Ordering::Relaxed);
+    }
+
     async fn call(&self, request: Request) -> Result<Response, CloudError> {
         let action = request.action();
         self.calls.lock().unwrap().push(action);
@@ -111,12 +126,22 @@ impl Line {
             tokio::time::sleep(Duration::from_millis(500)).await;
             return Err(CloudError::new(ErrorKind::NoAnswer, action, "the test has cut the line"));
         }
+        if self.dead.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            // As the real one: silence without a status makes it leave the connection behind.
+            self.dead.store(false, Ordering::Relaxed);
+            return Err(CloudError::new(ErrorKind::NoAnswer, action, "the way has changed under it"));
+        }
         if *self.denied.lock().unwrap() == Some(action) {
             return Err(CloudError::new(ErrorKind::Denied, action, "You are not authorized"));
         }
         let now = self.world.start.elapsed();
         let answer = self.world.with(|vpc| vpc.call(self.node, &request, now));
         tokio::time::sleep(delay / 2).await;
+        let took = answer.is_ok() && matches!(request, Request::AssignPrivateIpAddresses { .. });
+        if took && self.way_moves.load(Ordering::Relaxed) {
+            self.dead.store(true, Ordering::Relaxed);
+        }
         answer.map_err(|error| failed(action, &error))
     }
 }

@@ -144,6 +144,7 @@ impl Pair {
         let config = self.config(node);
         let me = config.own_node(Some(node), &[]).unwrap();
         let world = self.world.clone();
+        let way = Arc::clone(line);
         Agent::start(Parts {
             config,
             me,
@@ -155,7 +156,7 @@ impl Pair {
                     let identity = world.identity(node);
                     Box::pin(async move { Ok(identity) })
                 }),
-                way_changed: Box::new(|| {}),
+                way_changed: Box::new(move || way.reconnect()),
                 background: Box::pin(async {}),
             },
         })
