@@ -6,12 +6,16 @@
 
 #[path = "agent/cloud.rs"]
 mod cloud;
+#[path = "agent/leases.rs"]
+mod leases;
 #[path = "agent/losers.rs"]
 mod losers;
 #[path = "agent/pair.rs"]
 mod pair;
 #[path = "agent/process.rs"]
 mod process;
+#[path = "agent/safety.rs"]
+mod safety;
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;

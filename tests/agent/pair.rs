@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use standin::agent::{Agent, Ended, Parts, Reach, StartError};
-use standin::cloud::Cloud;
+use standin::cloud::{Cloud, LeaseTable};
 use standin::config::{Config, Keys};
 use standin::control::client;
 use standin::control::protocol::{Group, Node, Request, Response, Status};
 use standin::sandbox::model::Spec;
 
 use crate::cloud::{Line, World};
+use crate::leases::Leases;
 
 pub(crate) const DEAD_AFTER: Duration = Duration::from_millis(300);
 
@@ -26,6 +27,12 @@ pub(crate) struct Pair {
     pub(crate) guest: bool,
     /// What the demote hook does at its end.
     pub(crate) demote: &'static str,
+    /// More keys of the group.
+    pub(crate) group: &'static str,
+    /// More tables of the file.
+    pub(crate) tables: &'static str,
+    /// The lease table, for a group that has one.
+    pub(crate) leases: Option<Arc<Leases>>,
 }
 
 pub(crate) struct Member {
@@ -50,6 +57,9 @@ impl Pair {
             key: [7; 32],
             guest: false,
             demote: "true",
+            group: "",
+            tables: "",
+            leases: None,
         }
     }
 
@@ -82,6 +92,7 @@ impl Pair {
             name = "ivr"
             nodes = ["ivr-a", "ivr-b"]
             anchor = "service-address"
+            {group}
             [[group.private-ip]]
             name = "service-address"
             address = "127.0.0.100"
@@ -103,7 +114,10 @@ impl Pair {
             on = "demote"
             run = ["/bin/sh", "-c", "echo $STANDIN_NODE $STANDIN_EVENT $STANDIN_GROUP >> {hooks}; {demote}"]
             timeout = "5s"
+            {more}
             "#,
+            group = self.group,
+            more = self.tables,
             port = self.port,
             guest = self.guest,
             demote = self.demote,
@@ -114,7 +128,10 @@ impl Pair {
     }
 
     pub(crate) fn config(&self, node: &str) -> Config {
-        Config::parse(&self.text(node), "test").unwrap_or_else(|error| panic!("{error}"))
+        let mut config = Config::parse(&self.text(node), "test").unwrap_or_else(|error| panic!("{error}"));
+        // A lease wants a service to be written; there is no systemd here.
+        config.groups[0].service = None;
+        config
     }
 
     pub(crate) fn start(&self, node: &'static str) -> Member {
@@ -133,7 +150,7 @@ impl Pair {
             me,
             keys: Keys { signing: 1, keys: BTreeMap::from([(1, self.key)]) },
             reach: Reach {
-                leases: None,
+                leases: self.leases.clone().map(|it| it as Arc<dyn LeaseTable>),
                 cloud: Arc::clone(line) as Arc<dyn Cloud>,
                 who_am_i: Arc::new(move || {
                     let identity = world.identity(node);
