@@ -6,6 +6,8 @@
 
 #[path = "agent/cloud.rs"]
 mod cloud;
+#[path = "agent/incidents.rs"]
+mod incidents;
 #[path = "agent/leases.rs"]
 mod leases;
 #[path = "agent/losers.rs"]
@@ -14,6 +16,8 @@ mod losers;
 mod pair;
 #[path = "agent/process.rs"]
 mod process;
+#[path = "agent/recorded.rs"]
+mod recorded;
 #[path = "agent/safety.rs"]
 mod safety;
 
