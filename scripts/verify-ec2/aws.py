@@ -42,7 +42,7 @@ class Page(http.server.BaseHTTPRequestHandler):
         self.wfile.write(text)
 http.server.ThreadingHTTPServer(("", {port}), Page).serve_forever()
 PAGE
-python3 /root/page.py &
+systemd-run --unit verify-page python3 /root/page.py
 """
 
 
@@ -108,13 +108,16 @@ class Aws(Stage):
             raise SystemExit(f"verify-ec2: no zone of this region offers {self.options.type}; name another --type")
         return zones[0]
 
+    @classmethod
+    def start_script(cls, port=PORT):
+        addresses = " ".join((cls.moves, *cls.places))
+        return USER_DATA.format(minutes=MINUTES, addresses=addresses, port=port)
+
     def _launch(self, subnet, group, address):
-        guest = (self.moves, *self.places)
-        script = USER_DATA.format(minutes=MINUTES, addresses=" ".join(guest), port=PORT)
         made = self.ec2.run_instances(
             ImageId=self.options.image, InstanceType=self.options.type, MinCount=1, MaxCount=1,
             InstanceInitiatedShutdownBehavior="terminate", MetadataOptions={"HttpTokens": "required"},
-            UserData=script, TagSpecifications=self._tags("instance", "volume", "network-interface"),
+            UserData=self.start_script(), TagSpecifications=self._tags("instance", "volume", "network-interface"),
             NetworkInterfaces=[{
                 "DeviceIndex": 0, "SubnetId": subnet, "Groups": [group], "PrivateIpAddress": address,
                 "AssociatePublicIpAddress": True, "DeleteOnTermination": True,

@@ -4,11 +4,15 @@ and the making and taking away of its stage against moto. Compares docs/unverifi
 
 import argparse
 import concurrent.futures
+import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -17,6 +21,7 @@ PAGE = ROOT / "docs/unverified.md"
 
 sys.path.insert(0, str(SCRIPT.parent))
 import lateness  # noqa: E402, F401  (adds its own)
+from aws import Aws  # noqa: E402
 from questions import QUESTIONS  # noqa: E402
 
 QUIRKS = """lag = "300ms"
@@ -67,10 +72,40 @@ def sandbox(binary, work, name, text):
         while not printed.read_text().endswith("\n"):
             if serving.poll() is not None:
                 return {}, "the sandbox has ended"
+        if name == "plain":
+            page_of_an_instance(work, json.loads(printed.read_text())["instances"][0])
         code, out, errors = run("--sandbox", str(printed))
         return answers(out), f"exit {code}\n{out}{errors}"
     finally:
         serving.terminate()
+        serving.wait()
+
+
+def page_of_an_instance(work, instance):
+    """What an instance's start script writes is a page that asks its metadata; here, the sandbox's."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    script = Aws.start_script(port)
+    syntax = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True, check=False)
+    check("the start script is bash", syntax.returncode == 0, syntax.stderr)
+    page = work / "page.py"
+    text = script.split("<<'PAGE'\n")[1].split("PAGE\n")[0]
+    page.write_text(text.replace("http://169.254.169.254", instance["imds_url"]))
+    serving = subprocess.Popen([sys.executable, page], stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(200):
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+                    found = json.load(answer)
+                break
+            except OSError as error:
+                found = error
+                time.sleep(0.05)
+        wanted = {"instance": instance["instance_id"], "local-ipv4s": ["10.0.0.11\n10.0.0.100"]}
+        check("the page tells instance and addresses", found == wanted, str(found))
+    finally:
+        serving.kill()
         serving.wait()
 
 
