@@ -28,6 +28,8 @@ pub enum Fact {
     Hold,
     /// See [`View::release_when_isolated`].
     MayRelease,
+    /// See [`View::lapsed`]; it is about an active node.
+    Lapsed,
     /// See [`Holder::offers`].
     Offers,
     /// See [`Holder::heard`].
@@ -50,7 +52,7 @@ pub enum Fact {
 
 impl Fact {
     /// Every fact.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Maintenance,
         Self::NotSettled,
         Self::ReadsFail,
@@ -61,6 +63,7 @@ impl Fact {
         Self::PatienceOver,
         Self::Hold,
         Self::MayRelease,
+        Self::Lapsed,
         Self::Offers,
         Self::Heard,
         Self::SaysActive,
@@ -85,6 +88,7 @@ impl Fact {
             Self::PatienceOver => "first-dead-after is over",
             Self::Hold => "`when-silent = \"hold\"`",
             Self::MayRelease => "`when-isolated = \"release\"`",
+            Self::Lapsed => "my lease has lapsed",
             Self::Offers => "the holder offers to me",
             Self::Heard => "the holder is heard",
             Self::SaysActive => "it says active",
@@ -109,7 +113,8 @@ impl Fact {
             | Self::Outranked
             | Self::PatienceOver
             | Self::Hold
-            | Self::MayRelease => false,
+            | Self::MayRelease
+            | Self::Lapsed => false,
             Self::Offers
             | Self::Heard
             | Self::SaysActive
@@ -136,6 +141,7 @@ impl Fact {
             Self::PatienceOver => view.patience_over = true,
             Self::Hold => view.take_when_silent = false,
             Self::MayRelease => view.release_when_isolated = true,
+            Self::Lapsed => view.lapsed = true,
             Self::Offers => holder.offers = true,
             Self::Heard => holder.heard = true,
             Self::SaysActive => holder.active = true,
@@ -209,6 +215,7 @@ pub(super) fn view<'a>(
         outranked_by: None,
         patience_over: false,
         take_when_silent: true,
+        lapsed: false,
         release_when_isolated: false,
         holder: Holder { lost_to_all: true, ..Holder::default() },
     };

@@ -1,8 +1,8 @@
 //! The situations that the table is tested with, row by row; `docs/decision-table.md` prints them.
 
 use super::situation::Fact::{
-    Armed, AtRest, BackSoon, Contested, Heard, Hold, Maintenance, MayRelease, NotLostToAll, NotSettled,
-    Offers, Outranked, PatienceOver, PeerHeard, Proof, ReadsFail, SaysActive, Silent, Unfit,
+    Armed, AtRest, BackSoon, Contested, Heard, Hold, Lapsed, Maintenance, MayRelease, NotLostToAll,
+    NotSettled, Offers, Outranked, PatienceOver, PeerHeard, Proof, ReadsFail, SaysActive, Silent, Unfit,
 };
 use super::situation::Situation;
 use super::{Action, Owner, Row, TakeFrom};
@@ -67,6 +67,10 @@ pub const SITUATIONS: &[Situation] = &[
     Situation::active(Row::Yield, THEIRS, &[])
         .even_if(&[Unfit, ReadsFail, PeerHeard])
         .then(Action::Yield, "Who no longer holds the anchor gets no traffic: it stops, and does not fight."),
+    Situation::active(Row::Yield, THEIRS, &[Lapsed]).even_if(&[NotSettled, Unfit, PeerHeard]).then(
+        Action::Yield,
+        "The lease is another's: that is known at once, and waits for nothing to settle.",
+    ),
     Situation::active(Row::Yield, STRANGER, &[])
         .even_if(&[Unfit, PeerHeard])
         .then(Action::Yield, "Somebody outside of the cluster has it, and that was no node's decision."),
@@ -91,6 +95,19 @@ pub const SITUATIONS: &[Situation] = &[
     Situation::active(Row::Isolated, UNKNOWN, &[MayRelease])
         .even_if(&[ReadsFail])
         .then(Action::Release, "The operator prefers nobody to two."),
+    Situation::active(Row::Isolated, UNKNOWN, &[Lapsed])
+        .even_if(&[NotSettled, PeerHeard, Unfit, Outranked])
+        .then(
+            Action::Release,
+            "With a lease: nobody serves without it, and DynamoDB's silence is no licence.",
+        ),
+    Situation::active(Row::Isolated, MINE, &[Lapsed]).even_if(&[NotSettled, PeerHeard, Unfit]).then(
+        Action::Release,
+        "It still names us, but its time is over: it has to be renewed before it counts.",
+    ),
+    Situation::active(Row::Isolated, NOBODY, &[Lapsed])
+        .even_if(&[NotSettled, PeerHeard])
+        .then(Action::Release, "A lease that is gone is taken again as any standby takes it."),
     Situation::standby(Row::OwnAnchor, MINE, &[]).even_if(&[PeerHeard, PatienceOver]).then(
         Action::Become,
         "A restarted agent finds the group where it left it; a service that runs stays up.",

@@ -26,7 +26,8 @@ fn each_view(mut look: impl FnMut(&View)) {
     for active in [true, false] {
         for anchor in OWNERS {
             let holder = !active && matches!(anchor, Some(Owner::Theirs(_)));
-            let facts: Vec<Fact> = Fact::ALL.into_iter().filter(|fact| holder || !fact.of_holder()).collect();
+            let tells = |fact: &Fact| (holder || !fact.of_holder()) && (active || *fact != Fact::Lapsed);
+            let facts: Vec<Fact> = Fact::ALL.into_iter().filter(tells).collect();
             subsets(&facts).for_each(|facts| look(&view(active, anchor, &facts)));
         }
     }
@@ -92,7 +93,7 @@ fn no_combination_moves_the_group_on_unknown_or_from_a_heard_active_holder() {
             let quiet = match action {
                 Action::Keep | Action::Serve { repair: false } | Action::Offer => true,
                 Action::Yield => view.outranked_by.is_some(),
-                Action::Release => view.release_when_isolated && !view.peer_heard,
+                Action::Release => view.lapsed || (view.release_when_isolated && !view.peer_heard),
                 Action::Serve { repair: true }
                 | Action::Become
                 | Action::Take(_)
@@ -107,5 +108,14 @@ fn no_combination_moves_the_group_on_unknown_or_from_a_heard_active_holder() {
         if view.maintenance {
             assert_eq!(action, Action::Keep);
         }
+    });
+}
+
+/// With a lease: whoever has none does not serve, whatever else is true.
+#[test]
+fn no_combination_serves_without_its_lease() {
+    each_view(|view| {
+        let stops = matches!(decide(view).1, Action::Yield | Action::Release);
+        assert!(!view.lapsed || view.maintenance || stops, "{view:?} -> {:?}", decide(view));
     });
 }
