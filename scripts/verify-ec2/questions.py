@@ -72,7 +72,7 @@ def association_at_same_place(stage):
 @question(
     "The same with AllowReassociation=false?",
     {"succeeds": "the take from nobody is done", "Resource.AlreadyAssociated": "reads; finds that it is its own"},
-    quirk("refuse-same-place") + "; simulator, `own_conflicts`",
+    quirk("refuse-same-place") + "; simulator, by seed",
 )
 def same_place_without_reassociation(stage):
     stage.associate("trunk", stage.nodes[0])
@@ -149,7 +149,7 @@ def race_for_a_free_address(stage):
 @question(
     "AssignPrivateIpAddresses of an address that the interface has already?",
     {"succeeds": "the take is done", "refused": "reads; finds that it is its own"},
-    quirk("refuse-own-address") + "; simulator, `own_conflicts`",
+    quirk("refuse-own-address") + "; simulator, by seed",
 )
 def own_address(stage):
     stage.put(stage.nodes[0])
@@ -217,7 +217,7 @@ def address_between_two(stage):
 @question(
     "CreateRoute of a route that is there already, to the same interface?",
     {"RouteAlreadyExists": "a conflict: reads; finds that it is its own", "succeeds": "the take is done"},
-    quirk("accept-same-route") + "; simulator, `own_conflicts`",
+    quirk("accept-same-route") + "; simulator, by seed",
 )
 def same_route(stage):
     stage.route(stage.nodes[0])
