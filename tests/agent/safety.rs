@@ -51,7 +51,7 @@ fn the_silent_node_has_stopped_before_its_group_is_taken() {
 #[test]
 fn alongside_does_not_wait_for_it() {
     let pair = fenced("fencing = \"alongside\"");
-    let (mut a, b) = settled(&pair);
+    let (mut a, _b) = settled(&pair);
     a.kill();
     until("ivr-b has all", 30, || pair.all_with("ivr-b"));
     until("ivr-a has stopped", 10, || state_of_a(&pair) == InstanceState::Stopped);
