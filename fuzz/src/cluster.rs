@@ -21,9 +21,11 @@ use standin::wire::{Keyring, Roster, decode, encode};
 /// Calls without an answer that are remembered; older ones are never answered.
 const OPEN: usize = 64;
 /// Longer tapes find nothing that shorter ones do not.
-const STEPS: usize = 400;
+const STEPS: usize = 200;
+/// Of so many heartbeats one is written and read: the signatures would take nearly all the time.
+const WRITTEN: u64 = 32;
 /// So many wake-ups in which nothing happens must take an interval at least, or a second.
-const IDLE: usize = 400;
+const IDLE: usize = 100;
 
 static KEYS: LazyLock<Keyring> =
     LazyLock::new(|| Keyring::new(1, &BTreeMap::from([(1, [0x42; 32])])).expect("key 1 is there"));
@@ -43,9 +45,14 @@ fn play(tape: &mut Unstructured<'_>) -> Result<()> {
         }
         world.let_time_pass(tape)?;
         let event = world.event(tape)?;
+        let shown = matches!(event, Event::Asked(_));
         world.tell(event);
+        if shown {
+            world.show();
+        }
     }
     world.idle();
+    world.show();
     Ok(())
 }
 
@@ -130,6 +137,7 @@ struct World {
     sequence: u64,
     open: Vec<Command>,
     numbers: BTreeSet<u64>,
+    sent: u64,
     exits: u32,
 }
 
@@ -145,6 +153,7 @@ impl World {
             sequence: 0,
             open: Vec::new(),
             numbers: BTreeSet::new(),
+            sent: 0,
             exits: 0,
             settings,
         }
@@ -370,17 +379,21 @@ impl World {
             assert!(said <= bound, "more than {bound} commands at once");
             self.look_at(command);
         }
+    }
+
+    /// What an operator may see at any time.
+    fn show(&self) {
         let seen = self.cluster.snapshot(self.now);
-        assert_eq!(seen.groups.len(), self.groups.len());
+        assert_eq!((seen.groups.len(), seen.peers.len()), (self.groups.len(), self.nodes.len() - 1));
     }
 
     fn look_at(&mut self, command: Command) {
         match &command {
             Command::Send(beat) => {
-                let roster = Roster { cluster: "c", nodes: &self.nodes, groups: &self.groups };
-                let mut datagram = Vec::new();
-                encode(beat, &roster, &KEYS, &mut datagram).expect("what is said can be sent");
-                assert_eq!(decode(&datagram, &roster, &KEYS).as_ref(), Ok(&**beat));
+                if self.sent.is_multiple_of(WRITTEN) {
+                    self.write_and_read(beat);
+                }
+                self.sent += 1;
                 self.nonces[usize::from(beat.to.0)] = beat.nonce;
                 return;
             }
@@ -412,6 +425,16 @@ impl World {
         if self.open.len() > OPEN {
             self.open.remove(0);
         }
+    }
+
+    /// What is read is what was said, but for the fractions of milliseconds.
+    fn write_and_read(&self, beat: &Heartbeat) {
+        let roster = Roster { cluster: "c", nodes: &self.nodes, groups: &self.groups };
+        let (mut datagram, mut again) = (Vec::new(), Vec::new());
+        encode(beat, &roster, &KEYS, &mut datagram).expect("what is said can be sent");
+        let read = decode(&datagram, &roster, &KEYS).expect("what was sent can be read");
+        encode(&read, &roster, &KEYS, &mut again).expect("what was read can be sent");
+        assert_eq!(again, datagram, "said: {beat:?}\nread: {read:?}");
     }
 
     /// A node that is not in a group has no business with its anchor.
