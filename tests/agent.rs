@@ -6,6 +6,8 @@
 
 #[path = "agent/cloud.rs"]
 mod cloud;
+#[path = "agent/losers.rs"]
+mod losers;
 #[path = "agent/pair.rs"]
 mod pair;
 #[path = "agent/process.rs"]

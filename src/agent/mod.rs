@@ -18,6 +18,7 @@ mod notices;
 mod own_addresses;
 pub mod poller;
 mod recorder;
+mod settings;
 mod shell;
 mod shutdown;
 pub mod sources;

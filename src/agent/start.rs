@@ -20,14 +20,15 @@ use super::links::{BindError, Links};
 use super::names::Names;
 use super::poller::Poller;
 use super::recorder::Recorder;
+use super::settings::settings;
 use super::shell::Shell;
 use super::shutdown::Signals;
 use super::status::{self, Recording};
 use super::store::{State, Store};
 use super::{clock, memory};
-use crate::cloud::Cloud;
-use crate::cluster::{Cluster, Event, GroupSettings, LinkId, Memory, NodeId, Settings, Shutdown, Wish};
-use crate::config::{Config, Keys, WhenIsolated, WhenSilent};
+use crate::cloud::{Cloud, LeaseTable};
+use crate::cluster::{Cluster, Event, LinkId, Memory, NodeId, Shutdown, Wish};
+use crate::config::{Config, Keys};
 use crate::control::protocol::{Request, Response, VERSION};
 use crate::control::server::{ListenError, Listener};
 use crate::wire::{self, Keyring, NoSuchKey};
@@ -55,6 +56,8 @@ pub struct Parts {
 pub struct Reach {
     /// The calls.
     pub cloud: Arc<dyn Cloud>,
+    /// The leases; `None`: no group's arbiter is DynamoDB.
+    pub leases: Option<Arc<dyn LeaseTable>>,
     /// What this node is in EC2; asked again and again until it is known.
     pub who_am_i: WhoAmI,
     /// Called when the way to EC2 may have changed under open connections.
@@ -101,6 +104,8 @@ pub enum StartError {
     },
     /// This binary was built without EC2.
     NoEc2,
+    /// This binary was built without DynamoDB, and a group's arbiter is `dynamodb`.
+    NoDynamoDb,
     /// The system has no thread, no file descriptor, no random number.
     System(io::Error),
 }
@@ -148,8 +153,8 @@ impl Agent {
         let beating = thread::Builder::new().name("heart".into()).spawn(move || heart.run());
         let heart = beating.map_err(StartError::System)?;
 
-        let Reach { cloud, who_am_i, way_changed, background } = reach;
-        let shell = Shell::new(config, me, session, names, cloud, to_heart.clone(), way_changed);
+        let Reach { cloud, leases, who_am_i, way_changed, background } = reach;
+        let shell = Shell::new(config, me, session, names, cloud, leases, to_heart.clone(), way_changed);
         let (shell, recording) = (Arc::new(shell), Arc::new(recording));
         let inside = runtime.enter();
         tokio::spawn(background);
@@ -255,34 +260,6 @@ fn recorder(config: &Config) -> (Recorder, Recording) {
     }
 }
 
-fn settings(config: &Config, me: NodeId, remembered: Vec<Memory>, seed: u64) -> Settings {
-    let small = |length: usize| u8::try_from(length).unwrap_or(u8::MAX);
-    let links = config.nodes.first().map_or(0, |node| node.links.len());
-    let beat = &config.heartbeat;
-    let groups = config.groups.iter().zip(remembered).map(|(group, memory)| GroupSettings {
-        when_silent: match group.when_silent {
-            WhenSilent::Take => crate::cluster::WhenSilent::Take,
-            WhenSilent::Hold => crate::cluster::WhenSilent::Hold,
-        },
-        release_when_isolated: group.when_isolated == WhenIsolated::Release,
-        memory,
-        ..GroupSettings::of(group.nodes.clone())
-    });
-    Settings {
-        me,
-        nodes: small(config.nodes.len()),
-        links: small(links),
-        interval: beat.interval,
-        warn_after: beat.warn_after,
-        dead_after: beat.dead_after,
-        first_dead_after: beat.first_dead_after,
-        call_timeout: config.aws.call_timeout,
-        config_hash: config.hash(),
-        seed,
-        groups: groups.collect(),
-    }
-}
-
 fn addresses(config: &Config, me: NodeId) -> Vec<(NodeId, LinkId, SocketAddr)> {
     let nodes = (0..).map(NodeId).zip(&config.nodes).filter(|(node, _)| *node != me);
     let port = config.heartbeat.port;
@@ -357,6 +334,10 @@ impl fmt::Display for StartError {
             ),
             Self::NoEc2 => f.write_str(
                 "this standin was built without EC2: build it with the feature `ec2`, which is on by default",
+            ),
+            Self::NoDynamoDb => f.write_str(
+                "this standin was built without DynamoDB, and a group has `arbiter = \"dynamodb\"`: build it with the \
+                 feature `dynamodb`, which is on by default",
             ),
             Self::System(error) => {
                 write!(f, "the system refuses a thread, a file or a random number: {error}")

@@ -100,6 +100,7 @@ fn group(shell: &Shell, view: &GroupView, now: Time) -> Group {
         maintenance: view.maintenance,
         standby: view.standby,
         fit: view.fit,
+        fencing: settings.fencing.word().to_owned(),
         desired: view.desired.map(|(desired, _)| wish(desired).to_owned()),
         reached: view.desired.is_some_and(|(_, reached)| reached),
         failing: seen.failing.iter().map(|(what, why)| format!("{what}: {why}")).collect(),

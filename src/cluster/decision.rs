@@ -1,14 +1,25 @@
 //! The decision table: what is known of the anchor and its holder -> what this node does.
 //!
 //! The rows are those of the design, by number; the first one that matches wins. This file is a pure
-//! function of a [`View`]: no time passes in it, nothing is remembered.
+//! function of a [`View`]: no time passes in it, nothing is remembered. [`SITUATIONS`] says what it has to
+//! decide and why; the tests and `docs/decision-table.md` are made from that list.
+
+mod columns;
+mod situation;
+mod situations;
+
+pub use columns::Columns;
+pub use situation::{Fact, Situation};
+pub use situations::SITUATIONS;
+
+use serde::{Deserialize, Serialize};
 
 use super::anchor::Owner;
 use super::command::TakeFrom;
 use super::node::NodeId;
 
 /// A row of the table.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub enum Row {
     /// The group is in maintenance.
     Maintenance = 1,
@@ -94,7 +105,7 @@ impl Row {
             Self::ServeBlind => {
                 "active, and EC2 does not say who holds the anchor: serve, change nothing in EC2"
             }
-            Self::Isolated => "active, EC2 does not answer and no peer is heard",
+            Self::Isolated => "active, EC2 does not answer and no peer is heard; or the lease has lapsed",
             Self::OwnAnchor => "EC2 says that the anchor is ours: become active",
             Self::OwnUnfit => "the anchor is ours, but the service is not fit here: offer the group",
             Self::Offered => "the holder offers the group: take it",
@@ -136,8 +147,10 @@ pub struct View {
     pub outranked_by: Option<NodeId>,
     /// First-dead-after has passed since this situation began (rows 10 and 13).
     pub patience_over: bool,
-    /// Whether silence moves the group.
+    /// Whether silence moves the group: `when-silent`, and what the probe says; with a lease it never does.
     pub take_when_silent: bool,
+    /// This node is active, and its lease has lapsed, or is about to.
+    pub lapsed: bool,
     /// Whether an isolated active node stops serving.
     pub release_when_isolated: bool,
     /// What is known of the holder, if it is another node.
@@ -210,10 +223,16 @@ pub fn decide(view: &View) -> (Row, Action) {
         | Action::Alarm
         | Action::Release => false,
     };
-    if view.settled || allowed { (row, action) } else { (Row::NotSettled, Action::Keep) }
+    // A lease that has lapsed waits for nothing.
+    if view.settled || view.lapsed || allowed { (row, action) } else { (Row::NotSettled, Action::Keep) }
 }
 
 fn as_active(view: &View) -> (Row, Action) {
+    if view.lapsed {
+        // Without the lease nobody serves, whether the table names another one, nobody, or does not answer.
+        let theirs = matches!(view.anchor, Some(Owner::Theirs(_)));
+        return if theirs { (Row::Yield, Action::Yield) } else { (Row::Isolated, Action::Release) };
+    }
     match view.anchor {
         Some(Owner::Mine) if view.fit => (Row::Serve, Action::Serve { repair: !view.reads_fail }),
         // What EC2 does not tell us it has told the peer: two would serve for as long as EC2 is away from us.

@@ -9,6 +9,7 @@ pub mod decision;
 pub mod event;
 mod group;
 pub mod heartbeat;
+mod instances;
 pub mod lease;
 mod leaving;
 pub mod link;
@@ -37,15 +38,17 @@ pub use settings::{Fencing, GroupSettings, LeaseSettings, Memory, Settings, When
 pub use snapshot::Snapshot;
 pub use time::Time;
 
+use serde::{Deserialize, Serialize};
+
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use self::group::{Context, Group, Outbox};
+use self::instances::InstanceReads;
 use self::leaving::{FAREWELL, Leaving};
 use self::peer::{Peer, Received};
 
 /// This node's view of the cluster, and its decisions.
-#[derive(Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Cluster {
     settings: Settings,
     session: Session,
@@ -59,14 +62,10 @@ pub struct Cluster {
     identity: Option<(String, Vec<String>)>,
     leaving: Option<Leaving>,
     stalls: u64,
-}
-
-/// The questions about one peer's instance.
-#[derive(Clone, Debug, Default)]
-struct InstanceReads {
-    under_way: Option<(u64, Time)>,
-    next: Time,
-    closely_until: Time,
+    stalled_at: Option<Time>,
+    /// The questions about our own instance, which fencing needs to know running.
+    own_reads: InstanceReads,
+    own_running: Option<(Time, Running)>,
 }
 
 impl Cluster {
@@ -83,7 +82,7 @@ impl Cluster {
             .groups
             .iter()
             .zip(0..)
-            .map(|(group, id)| Group::new(GroupId(id), group, settings.nodes, now))
+            .map(|(group, id)| Group::new(GroupId(id), group, &settings, &mut random, now))
             .collect();
         let out = Outbox { commands: VecDeque::new(), random, calls: 0, urgent: false };
         let instance_reads = vec![InstanceReads::default(); peers.len()];
@@ -99,6 +98,9 @@ impl Cluster {
             identity: None,
             leaving: None,
             stalls: 0,
+            stalled_at: None,
+            own_reads: InstanceReads::default(),
+            own_running: None,
         }
     }
 
@@ -148,6 +150,7 @@ impl Cluster {
         for group in &mut self.groups {
             group.knowledge.changed(group::knowledge::Change::Unknown, now);
         }
+        self.stalled_at = Some(now);
         let text = format!("this agent did not run for {} ms; it counts silence anew", gap.as_millis());
         self.tell(Level::Warn, "stalled", text, now);
     }
@@ -168,12 +171,22 @@ impl Cluster {
                 self.with_group(group, now, |it, cx, out| it.take_answered(call, answer, cx, out));
             }
             Event::InstanceRead { node, call, answer } => self.instance_read(node, call, answer),
-            Event::CounterWritten { .. }
-            | Event::Fenced { .. }
-            | Event::Probed { .. }
-            | Event::LeaseRead { .. }
-            | Event::LeaseWritten { .. }
-            | Event::ServiceFailed { .. } => {}
+            Event::CounterWritten { .. } => {}
+            Event::Fenced { group, node: _, call, answer } => {
+                self.with_group(group, now, |it, cx, out| it.fence_answered(call, answer, cx, out));
+            }
+            Event::Probed { group, call, answered } => {
+                self.with_group(group, now, |it, cx, _| it.probed(call, answered, cx));
+            }
+            Event::LeaseRead { group, call, answer } => {
+                self.with_group(group, now, |it, cx, out| it.lease_read(call, answer, cx, out));
+            }
+            Event::LeaseWritten { group, call, answer } => {
+                self.with_group(group, now, |it, cx, out| it.lease_written(call, answer, cx, out));
+            }
+            Event::ServiceFailed { group, how } => {
+                self.with_group(group, now, |it, cx, out| it.service_failed(how, cx, out));
+            }
             Event::OwnTagWritten { group, ok } => {
                 self.with_group(group, now, |it, cx, _| it.own_tag_written(ok, cx));
             }
@@ -208,8 +221,7 @@ impl Cluster {
         let Some(at) = self.peers.iter().position(|peer| peer.id == beat.from) else { return };
         let peer = &mut self.peers[at];
         let was = peer.state(now, &self.settings);
-        let Received { counts, answer, confirmed } =
-            peer.receive(beat, self.session, &self.settings, &mut self.out.random, now);
+        let Received { counts, answer, confirmed } = peer.receive(beat, self.session, &self.settings, now);
         if counts && matches!(was, PeerState::NeverSeen | PeerState::Lost | PeerState::Left) {
             let text = format!("{{node {}}} is heard", beat.from.0);
             self.tell(Level::Info, "peer-heard", text, now);
@@ -220,22 +232,11 @@ impl Cluster {
         }
     }
 
-    fn instance_read(&mut self, node: NodeId, call: u64, answer: Result<Option<Running>, Failure>) {
-        let Some(at) = self.peers.iter().position(|peer| peer.id == node) else { return };
-        let reads = &mut self.instance_reads[at];
-        let Some((_, sent)) = reads.under_way.filter(|(number, _)| *number == call) else { return };
-        reads.under_way = None;
-        if let Ok(Some(running)) = answer {
-            self.peers[at].running = Some((sent, running));
-        }
-    }
-
     fn asked(&mut self, wish: Wish, now: Time) {
         match wish {
             Wish::Switchover(group, to) => self.with_group(group, now, |it, cx, out| {
-                let to = to.or_else(|| it.taker(cx));
-                if it.role == Role::Active && to.is_some() {
-                    it.make_offer(to, cx, out);
+                if it.role == Role::Active {
+                    it.switch_over(to, cx, out);
                 }
             }),
             Wish::Maintenance(group, on) => self.with_group(group, now, |it, cx, out| {
@@ -247,7 +248,10 @@ impl Cluster {
                 it.store(out);
                 out.urgent = true;
             }),
-            Wish::Cleanup(_) | Wish::TakeOver(_) => {}
+            Wish::Cleanup(group) => self.with_group(group, now, |it, cx, out| {
+                it.forget_failures("an operator cleaned up", cx, out);
+            }),
+            Wish::TakeOver(group) => self.with_group(group, now, |it, cx, out| it.force(cx, out)),
         }
     }
 
@@ -258,8 +262,27 @@ impl Cluster {
         run: impl FnOnce(&mut Group, &Context<'_>, &mut Outbox),
     ) {
         let Some(group) = self.groups.get_mut(usize::from(group.0)) else { return };
-        let cx = Context { settings: &self.settings, peers: &self.peers, now, started: self.started };
+        let cx = Context {
+            settings: &self.settings,
+            peers: &self.peers,
+            now,
+            started: self.started,
+            stalled_at: self.stalled_at,
+            own_running: self.own_running,
+        };
         run(group, &cx, &mut self.out);
+    }
+
+    /// What a group may look at, at one moment.
+    fn context(&self, now: Time) -> Context<'_> {
+        Context {
+            settings: &self.settings,
+            peers: &self.peers,
+            now,
+            started: self.started,
+            stalled_at: self.stalled_at,
+            own_running: self.own_running,
+        }
     }
 
     fn let_time_pass(&mut self, now: Time) {
@@ -285,44 +308,22 @@ impl Cluster {
         let peer = &self.peers[at];
         let (id, left) = (peer.id, peer.left);
         let reads = &mut self.instance_reads[at];
-        reads.next = now;
+        reads.ask_now();
         for group in &mut self.groups {
             if silent {
                 group.knowledge.closely(now);
             }
             group.knowledge.ask_now();
+            if let Some(lease) = &mut group.lease {
+                lease.ask_now();
+            }
         }
         if silent {
-            reads.closely_until = now + Duration::from_secs(15);
+            reads.closely(now);
             let what = if left { "has said goodbye" } else { "is silent" };
             self.tell(Level::Warn, "peer-silent", format!("{{node {}}} {what}", id.0), now);
         } else {
             self.tell(Level::Info, "peer-late", format!("{{node {}}} is late", id.0), now);
-        }
-    }
-
-    /// Asks EC2 whether a quiet holder's instance runs.
-    fn read_instances(&mut self, now: Time) {
-        for at in 0..self.peers.len() {
-            let peer = &self.peers[at];
-            // A node that was never heard may have been stopped long before we started.
-            let quiet =
-                peer.late(now, &self.settings) || peer.silent(now, &self.settings) || peer.heard_at.is_none();
-            let holds =
-                self.groups.iter().any(|it| it.knowledge.anchor(now).1 == Some(Owner::Theirs(peer.id)));
-            let reads = &mut self.instance_reads[at];
-            let overdue = self.settings.call_timeout * 2;
-            if reads.under_way.is_some_and(|(_, sent)| now.since(sent) > overdue) {
-                reads.under_way = None;
-            }
-            if !(quiet && holds) || reads.under_way.is_some() || now < reads.next {
-                continue;
-            }
-            let call = self.out.call();
-            reads.under_way = Some((call, now));
-            let every = if now < reads.closely_until { 1 } else { 5 };
-            reads.next = now + Duration::from_secs(every);
-            self.out.commands.push_back(Command::ReadInstance { node: peer.id, call });
         }
     }
 
@@ -345,9 +346,9 @@ impl Cluster {
             if let Some(back) = peer.back_until {
                 earlier(back);
             }
-            earlier(reads.next);
+            earlier(reads.next());
         }
-        let cx = Context { settings: &self.settings, peers: &self.peers, now, started: self.started };
+        let cx = self.context(now);
         for group in &self.groups {
             if let Some(deadline) = group.deadline(&cx) {
                 earlier(deadline);

@@ -1,7 +1,7 @@
 //! What goes out: heartbeats, at their interval and at once when there is news.
 
 use super::event::Shutdown;
-use super::group::{Context, Group};
+use super::group::Group;
 use super::heartbeat::{Echo, Heartbeat};
 use super::node::{LinkId, NodeId, NodeSet};
 use super::peer::Peer;
@@ -42,7 +42,7 @@ impl Cluster {
     }
 
     fn heartbeat(&self, to: NodeId, now: Time) -> Heartbeat {
-        let cx = Context { settings: &self.settings, peers: &self.peers, now, started: self.started };
+        let cx = self.context(now);
         let mut hears = NodeSet::default();
         for peer in self.peers.iter().filter(|peer| peer.heard(now, &self.settings)) {
             hears.insert(peer.id);

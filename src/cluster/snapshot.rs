@@ -113,7 +113,7 @@ pub struct GroupView {
 }
 
 pub(super) fn of(cluster: &Cluster, now: super::Time) -> Snapshot {
-    let cx = Context { settings: &cluster.settings, peers: &cluster.peers, now, started: cluster.started };
+    let cx = cluster.context(now);
     Snapshot {
         me: cluster.settings.me,
         session: cluster.session,

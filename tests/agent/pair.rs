@@ -127,17 +127,19 @@ impl Pair {
         let config = self.config(node);
         let me = config.own_node(Some(node), &[]).unwrap();
         let world = self.world.clone();
+        let way = Arc::clone(line);
         Agent::start(Parts {
             config,
             me,
             keys: Keys { signing: 1, keys: BTreeMap::from([(1, self.key)]) },
             reach: Reach {
+                leases: None,
                 cloud: Arc::clone(line) as Arc<dyn Cloud>,
                 who_am_i: Arc::new(move || {
                     let identity = world.identity(node);
                     Box::pin(async move { Ok(identity) })
                 }),
-                way_changed: Box::new(|| {}),
+                way_changed: Box::new(move || way.reconnect()),
                 background: Box::pin(async {}),
             },
         })

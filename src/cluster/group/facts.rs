@@ -1,8 +1,10 @@
 //! From what was heard and read to the [`View`] that the table decides on; and the GATE before a take.
 
+use std::time::Duration;
+
 use super::knowledge::{Change, Watch};
 use super::offer::Heard;
-use super::take::{CONFLICTS, Gate, Rival, step};
+use super::take::{ACTIVE_FIRST, CONFLICTS, Gate, Rival, step};
 use super::{Context, Group, Outbox};
 use crate::cluster::anchor::{AnchorRead, Owner};
 use crate::cluster::decision::{Holder, Row, View};
@@ -11,7 +13,7 @@ use crate::cluster::heartbeat::Role;
 use crate::cluster::node::NodeId;
 use crate::cluster::notice::Level;
 use crate::cluster::peer::Peer;
-use crate::cluster::settings::SETTLE;
+use crate::cluster::settings::{FRESH, SETTLE, WhenSilent};
 
 impl Group {
     /// Takes in what the peers say: claims, offers, maintenance; arms and disarms.
@@ -57,7 +59,10 @@ impl Group {
         *known = Some((session, term));
         let others = self.members(cx).filter(|other| other.id != peer.id);
         let newest = others.filter_map(|other| other.report(self.id)).map(|report| report.term).max();
-        if term >= self.term.max(newest.unwrap_or(0)) {
+        if let Some(lease) = &mut self.lease {
+            // The table says at once what a claim is worth.
+            lease.ask_now();
+        } else if term >= self.term.max(newest.unwrap_or(0)) {
             self.knowledge.changed(Change::To(Owner::Theirs(peer.id)), cx.now);
         }
     }
@@ -65,9 +70,7 @@ impl Group {
     /// Armed: the holder was heard as active in this tenure, since we started or yielded.
     fn arm(&mut self, cx: &Context<'_>) {
         let holder = self.holder(cx);
-        if self.armed.is_some()
-            && self.armed != holder.map(|peer| peer.id)
-            && self.knowledge.anchor(cx.now).1.is_some()
+        if self.armed.is_some() && self.armed != holder.map(|peer| peer.id) && self.owner(cx.now).1.is_some()
         {
             self.armed = None;
         }
@@ -82,7 +85,7 @@ impl Group {
 
     /// The node that holds the anchor, if it is another one.
     pub(super) fn holder<'a>(&self, cx: &Context<'a>) -> Option<&'a Peer> {
-        let Some(Owner::Theirs(node)) = self.knowledge.anchor(cx.now).1 else { return None };
+        let Some(Owner::Theirs(node)) = self.owner(cx.now).1 else { return None };
         cx.peers.iter().find(|peer| peer.id == node)
     }
 
@@ -127,25 +130,48 @@ impl Group {
 
     /// Everything that the decision may depend on.
     pub(super) fn view(&self, cx: &Context<'_>) -> View {
-        let (settled, anchor) = self.knowledge.anchor(cx.now);
+        let (settled, anchor) = self.owner(cx.now);
         let active = self.role == Role::Active;
         let settings = self.settings(cx);
-        let waited = cx.now.since(self.row_since) >= cx.settings.patience();
         View {
             maintenance: self.memory.maintenance.on,
             settled,
             anchor,
             reads_fail: self.knowledge.failures > 0 && !self.knowledge.just_took(cx.now),
             active,
-            fit: self.fit && (active || !(self.memory.standby || self.leaving)),
+            fit: self.fit_here(cx) && (active || !(self.memory.standby || self.leaving)),
             peer_heard: self.members(cx).any(|peer| peer.heard(cx.now, cx.settings)),
             contested: self.contested(),
-            outranked_by: self.outranked_by(cx),
-            patience_over: self.leaving || (waited && matches!(self.row, Row::OwnUnfit | Row::HolderIdle)),
-            take_when_silent: settings.when_silent == crate::cluster::WhenSilent::Take,
+            outranked_by: self.outranked_by(cx).filter(|_| self.lease.is_none()),
+            patience_over: self.leaving || self.patience_over(cx),
+            take_when_silent: self.silence_moves(cx),
+            lapsed: self.lapsed(cx),
             release_when_isolated: settings.release_when_isolated,
             holder: self.holder(cx).map(|peer| self.view_of(peer, cx)).unwrap_or_default(),
         }
+    }
+
+    /// First-dead-after in rows 10 and 13. An idle holder's lease says by itself when it is over.
+    fn patience_over(&self, cx: &Context<'_>) -> bool {
+        let counts = self.row == Row::OwnUnfit || (self.row == Row::HolderIdle && self.lease.is_none());
+        counts && cx.now.since(self.row_since) >= cx.settings.patience()
+    }
+
+    /// Whether silence moves the group.
+    fn silence_moves(&self, cx: &Context<'_>) -> bool {
+        if self.lease.is_some() {
+            return false;
+        }
+        match self.settings(cx).when_silent {
+            WhenSilent::Take => true,
+            WhenSilent::Probe => self.probes.allow(self.holder(cx).map(|peer| peer.id)),
+            WhenSilent::Hold => false,
+        }
+    }
+
+    /// The service is fit here, and not barred.
+    pub(super) fn fit_here(&self, cx: &Context<'_>) -> bool {
+        self.fit && !self.barred(cx)
     }
 
     fn outranked_by(&self, cx: &Context<'_>) -> Option<NodeId> {
@@ -161,8 +187,15 @@ impl Group {
     }
 
     fn view_of(&self, peer: &Peer, cx: &Context<'_>) -> Holder {
-        let proof = peer.left || matches!(peer.running(cx.now), Some(Running::Ending | Running::No));
-        let offers = self.heard_offer.is_some_and(|offer| offer.from == peer.id && cx.now <= offer.take_by);
+        let running = peer.running(cx.now);
+        // A lease promises more: a goodbye may have been said over a service that would not stop.
+        let proof = match self.lease {
+            None => peer.left || matches!(running, Some(Running::Ending | Running::No)),
+            Some(_) => running == Some(Running::No),
+        };
+        let offers = self
+            .heard_offer
+            .is_some_and(|offer| offer.from == peer.id && offer.stopped && cx.now <= offer.take_by);
         Holder {
             offers,
             heard: peer.heard(cx.now, cx.settings),
@@ -188,7 +221,7 @@ impl Group {
 
     /// Nobody was faster: every read since the last conflict says so, and each of them was sent so long after
     /// the first one that it would show who was.
-    fn contested(&self) -> bool {
+    pub(super) fn contested(&self) -> bool {
         let last = self.knowledge.last.filter(|last| last.owner == Owner::Nobody);
         self.take.contest.is_some_and(|contest| {
             contest.count >= CONFLICTS
@@ -223,10 +256,15 @@ impl Group {
             Some("an operator set this node to standby".into())
         } else if self.memory.maintenance.on {
             Some("the group is in maintenance".into())
+        } else if self.barred(cx) {
+            let count = self.memory.fail_count;
+            Some(format!("the service has failed here {count} times, and is barred until cleanup"))
         } else if !self.fit {
             Some("the service has failed here".into())
         } else if !self.knowledge.fresh(cx.now) {
             Some("EC2 has not said within the last 30 s who holds the anchor".into())
+        } else if self.lease.as_ref().is_some_and(|lease| !lease.fresh(FRESH, cx.now)) {
+            Some("DynamoDB has not said within the last 30 s who holds the lease".into())
         } else {
             None
         }
@@ -234,7 +272,8 @@ impl Group {
 
     /// What holds back any call at all.
     pub(super) fn call_gate(&self, cx: &Context<'_>) -> Option<Gate> {
-        if self.take.under_way.is_some() {
+        let leasing = self.lease.as_ref().is_some_and(|lease| lease.write.is_some());
+        if self.take.under_way.is_some() || (leasing && self.role == Role::Standby) {
             Some(Gate::UnderWay)
         } else if self.leaving {
             Some(Gate::NotEligible("the agent is stopping".into()))
@@ -250,7 +289,7 @@ impl Group {
         if let Some(gate) = self.call_gate(cx) {
             return Some(gate);
         }
-        if !self.knowledge.fresh(cx.now) {
+        if !self.knowledge.fresh(cx.now) || !self.lease.as_ref().is_none_or(|it| it.fresh(FRESH, cx.now)) {
             return Some(Gate::NoRead);
         }
         if let Some(why) = self.ineligible(cx) {
@@ -275,7 +314,10 @@ impl Group {
             .collect();
         let all = self.members(cx).map(|peer| self.rival(peer, cx));
         let first_over = cx.started + cx.settings.first_dead_after;
-        let at = step(row, rivals.into_iter(), all, since, cx.settings.dead_after, first_over);
+        // An active node whose lease has lapsed may have been granted a grace.
+        let grace = self.lease.as_ref().map_or(Duration::ZERO, |lease| lease.settings.grace);
+        let active_first = ACTIVE_FIRST.max(grace);
+        let at = step(row, rivals.into_iter(), all, since, cx.settings.dead_after, first_over, active_first);
         if cx.now < at {
             return Some(Gate::Step(at));
         }
@@ -284,7 +326,10 @@ impl Group {
             let rival = self.rival(peer, cx);
             rival.heard && rival.active
         });
-        let young = self.knowledge.read_within(SETTLE, cx.now);
+        let young = match &self.lease {
+            Some(lease) => lease.fresh(SETTLE, cx.now),
+            None => self.knowledge.read_within(SETTLE, cx.now),
+        };
         (row == Row::Free && active_heard && !young).then_some(Gate::NoRead)
     }
 
@@ -310,8 +355,15 @@ impl Group {
         let quiet =
             self.members(cx).any(|peer| peer.late(cx.now, cx.settings) || peer.silent(cx.now, cx.settings));
         let taking = match self.gate {
-            Some(Gate::Step(_) | Gate::BackOff(_) | Gate::UnderWay | Gate::NoRead) => true,
-            Some(Gate::NotEligible(_) | Gate::Damped) | None => false,
+            Some(
+                Gate::Step(_)
+                | Gate::BackOff(_)
+                | Gate::UnderWay
+                | Gate::NoRead
+                | Gate::Unwell(_)
+                | Gate::Fencing(_),
+            ) => true,
+            Some(Gate::NotEligible(_) | Gate::Damped | Gate::FencingFailed(_)) | None => false,
         };
         match self.role {
             _ if taking => Watch::Taking,
@@ -323,11 +375,12 @@ impl Group {
 
     /// Writes the counter (active, not all hear all), or tries a write of our own (row 17).
     pub(super) fn tend_counter(&mut self, cx: &Context<'_>, out: &mut Outbox) {
-        let wanted = self.row == Row::Serve && !self.all_hear_all(cx);
+        // A lease says by itself whether its holder lives.
+        let wanted = self.row == Row::Serve && self.lease.is_none() && !self.all_hear_all(cx);
         if let Some(n) = self.writer.due(wanted, cx.now) {
             out.commands.push_back(crate::cluster::Command::WriteCounter { group: self.id, n });
         }
-        if self.row == Row::CounterAtRest && self.rest.own_tag_due(cx.now) {
+        if self.row == Row::CounterAtRest && self.lease.is_none() && self.rest.own_tag_due(cx.now) {
             out.commands.push_back(crate::cluster::Command::WriteOwnTag { group: self.id });
         }
     }

@@ -2,21 +2,31 @@
 
 mod counter;
 mod facts;
+mod failures;
+mod fence;
+mod holding;
 pub(super) mod knowledge;
+pub(super) mod lease;
 mod offer;
+mod probe;
 mod role;
 pub(super) mod take;
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use self::counter::{Rest, Writer};
+use self::fence::Fence;
+use self::holding::Retakes;
 use self::knowledge::{Change, Knowledge};
+use self::lease::{Leasing, Purpose};
 use self::offer::{Heard, Made};
+use self::probe::Probes;
 use self::take::{Gate, Take};
-use super::anchor::Owner;
-use super::command::{Command, Desired, TakeFrom};
+use super::command::{Command, Desired};
 use super::decision::{Action, Row, decide};
-use super::event::Failure;
+use super::event::Running;
 use super::heartbeat::{GroupReport, Maintenance, Role};
 use super::node::{GroupId, NodeId, Session};
 use super::notice::{Level, Notice};
@@ -31,11 +41,16 @@ pub(super) struct Context<'a> {
     pub(super) peers: &'a [Peer],
     pub(super) now: Time,
     pub(super) started: Time,
+    /// When this agent last found that it had not run for `warn-after` or more.
+    pub(super) stalled_at: Option<Time>,
+    /// EC2's word on our own instance, and when it was asked.
+    pub(super) own_running: Option<(Time, Running)>,
 }
 
 /// What a group leaves behind.
-#[derive(Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Outbox {
+    #[serde(skip)]
     pub(super) commands: VecDeque<Command>,
     pub(super) random: Random,
     pub(super) calls: u64,
@@ -50,7 +65,7 @@ impl Outbox {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Group {
     pub(super) id: GroupId,
     pub(super) role: Role,
@@ -76,11 +91,26 @@ pub(super) struct Group {
     heard_offer: Option<Heard>,
     accepted: Option<(NodeId, u64)>,
     claims: Vec<Option<(Session, u64)>>,
-    alarmed: Option<&'static str>,
+    alarmed: Option<String>,
+    pub(super) lease: Option<Leasing>,
+    lease_in_grace: bool,
+    retakes: Retakes,
+    fence: Option<Fence>,
+    probes: Probes,
+    /// An operator wants this node to take the group whatever is known; until then.
+    forced: Option<Time>,
+    /// The preferred node that could take the group back, and since when.
+    preferred: Option<(NodeId, Time)>,
 }
 
 impl Group {
-    pub(super) fn new(id: GroupId, settings: &GroupSettings, nodes: u8, now: Time) -> Self {
+    pub(super) fn new(
+        id: GroupId,
+        settings: &GroupSettings,
+        of: &Settings,
+        random: &mut Random,
+        now: Time,
+    ) -> Self {
         let memory = settings.memory.clone();
         let take = Take { by_silence: memory.silent_takeovers.iter().copied().collect(), ..Take::default() };
         Self {
@@ -107,8 +137,15 @@ impl Group {
             offer: None,
             heard_offer: None,
             accepted: None,
-            claims: vec![None; usize::from(nodes)],
+            claims: vec![None; usize::from(of.nodes)],
             alarmed: None,
+            lease: settings.lease.map(|lease| Leasing::new(lease, of.me, Random::new(random.next()), now)),
+            lease_in_grace: false,
+            retakes: Retakes::default(),
+            fence: None,
+            probes: Probes::default(),
+            forced: None,
+            preferred: None,
         }
     }
 
@@ -118,6 +155,8 @@ impl Group {
             return;
         }
         self.hear(cx, out);
+        self.tend_failures(cx, out);
+        self.tend_probe(cx, out);
         // A decision can change the role, and a role the decision: twice at most.
         for _ in 0..3 {
             let view = self.view(cx);
@@ -129,9 +168,16 @@ impl Group {
                 break;
             }
         }
+        self.tend_failback(cx, out);
         self.tend_offer(cx, out);
         self.tend_counter(cx, out);
+        if self.role == Role::Active {
+            self.tend_fence(cx, out);
+        }
         let watch = self.watch(cx);
+        self.tend_lease(watch, cx, out);
+        self.tend_guard(cx, out);
+        self.tend_anchor(cx, out);
         let call = out.calls + 1;
         if self.knowledge.read_due(watch, call, cx.now) {
             out.calls = call;
@@ -152,18 +198,26 @@ impl Group {
             self.take.want(None, cx.now);
             self.accepted = None;
         }
+        if self.forced(view, cx, out) {
+            return;
+        }
         match action {
             Action::Keep => self.keep(row, out),
-            Action::Serve { repair } => self.want(Desired::Serve { repair }, out),
+            Action::Serve { repair } => self.serve(repair, out),
             Action::Wait => self.stand_by(view, out),
             Action::Alarm => {
                 self.stand_by(view, out);
                 self.alarm("stranger", "the anchor is attached to something that is no node of this cluster; look who took it, and detach it: a node takes what is with nobody", cx, out);
             }
             Action::Yield => self.yield_to(view, cx, out),
-            Action::Become => self.become_active(row, "EC2 says that the anchor is ours", cx, out),
+            Action::Become => self.become_owner(row, cx, out),
             Action::Release => {
-                self.become_standby(row, "isolated, and when-isolated is \"release\"", cx, out)
+                let reason = if view.lapsed {
+                    "the lease has lapsed, or is not ours any more"
+                } else {
+                    "isolated, and when-isolated is \"release\""
+                };
+                self.become_standby(row, reason, cx, out);
             }
             Action::Offer => {
                 self.make_offer(self.taker(cx), cx, out);
@@ -173,7 +227,7 @@ impl Group {
                 if self.role == Role::Standby {
                     self.stand_by(view, out);
                 } else {
-                    self.want(Desired::Serve { repair: false }, out);
+                    self.serve(false, out);
                 }
                 self.try_take(row, view.anchor, from, cx, out);
             }
@@ -183,7 +237,24 @@ impl Group {
     /// In rows that change nothing, an active node goes on serving without changing EC2.
     fn keep(&mut self, row: Row, out: &mut Outbox) {
         if self.role == Role::Active && row != Row::Maintenance {
-            self.want(Desired::Serve { repair: false }, out);
+            self.serve(false, out);
+        }
+    }
+
+    /// Serves, unless the service has to stop (or has stopped) for the one that takes the group over.
+    fn serve(&mut self, repair: bool, out: &mut Outbox) {
+        let stops = self.offer.as_ref().is_some_and(|offer| offer.stops);
+        self.want(if stops { Desired::Standby } else { Desired::Serve { repair } }, out);
+    }
+
+    /// The anchor, or the lease, is ours already. A lease has to be renewed before it counts.
+    fn become_owner(&mut self, row: Row, cx: &Context<'_>, out: &mut Outbox) {
+        match &mut self.lease {
+            None => self.become_active(row, "EC2 says that the anchor is ours", cx, out),
+            Some(lease) if lease.valid(cx.now) => {
+                self.become_active(row, "the lease is ours", cx, out);
+            }
+            Some(lease) => lease.begin(Purpose::Renew, self.term, cx.now),
         }
     }
 
@@ -192,84 +263,6 @@ impl Group {
         if view.settled {
             self.want(Desired::Standby, out);
         }
-    }
-
-    fn try_take(
-        &mut self,
-        row: Row,
-        owner: Option<Owner>,
-        from: TakeFrom,
-        cx: &Context<'_>,
-        out: &mut Outbox,
-    ) {
-        let since = self.take.want(owner, cx.now);
-        let gate = if self.role == Role::Active { self.call_gate(cx) } else { self.gate(row, since, cx) };
-        if gate.is_none() {
-            let call = out.call();
-            self.take.sent(call, row, from, cx.now);
-            if let Some(heard) = self.heard_offer.filter(|_| row == Row::Offered) {
-                self.accepted = Some((heard.from, heard.id));
-                out.urgent = true;
-            }
-            out.commands.push_back(Command::TakeAnchor { group: self.id, call, from });
-            self.gate = Some(Gate::UnderWay);
-            return;
-        }
-        if gate == Some(Gate::Damped) && self.gate != gate {
-            self.alarm("damped", "six takeovers by silence within an hour: silence no longer moves the group; find out why; the oldest of the six is forgotten after an hour", cx, out);
-        }
-        self.gate = gate;
-    }
-
-    /// A take was answered.
-    pub(super) fn take_answered(
-        &mut self,
-        call: u64,
-        answer: Result<(), Failure>,
-        cx: &Context<'_>,
-        out: &mut Outbox,
-    ) {
-        let Some(under_way) = self.take.under_way.filter(|under_way| under_way.number == call) else {
-            return;
-        };
-        self.take.under_way = None;
-        self.accepted = None;
-        match answer {
-            // A call that was sent before the last thing that we learned proves nothing any more: ask.
-            Ok(()) if self.knowledge.precedes_change(under_way.sent) => self.knowledge.ask_now(),
-            Ok(()) => {
-                self.take.reset();
-                self.knowledge.changed(Change::OwnTake, cx.now);
-                if under_way.row == Row::Silent || under_way.row == Row::CounterAtRest {
-                    self.remember_silent_take(under_way.row, cx, out);
-                }
-                if self.role == Role::Standby && !self.memory.maintenance.on {
-                    self.become_active(under_way.row, "EC2 confirmed our take", cx, out);
-                }
-            }
-            Err(failure) => {
-                self.take.failed(failure, &mut out.random, cx.now);
-                self.knowledge.ask_now();
-                match failure {
-                    Failure::NoAnswer => self.knowledge.call_left_open(cx.now),
-                    Failure::Refused => {
-                        self.alarm("take-refused", "EC2 refuses to let this node take the anchor; the log names the call and the reason", cx, out);
-                    }
-                    Failure::Conflict if under_way.from == TakeFrom::Nobody => self.conflicted(cx, out),
-                    Failure::Conflict | Failure::Passing => {}
-                }
-            }
-        }
-    }
-
-    fn remember_silent_take(&mut self, row: Row, cx: &Context<'_>, out: &mut Outbox) {
-        if row != Row::Silent {
-            return;
-        }
-        self.take.by_silence.push_back(cx.now);
-        self.take.damped(cx.now);
-        self.memory.silent_takeovers = self.take.by_silence.iter().copied().collect();
-        self.store(out);
     }
 
     pub(super) fn store(&self, out: &mut Outbox) {
@@ -297,12 +290,12 @@ impl Group {
             role: self.role,
             term: self.term,
             eligible: self.ineligible(cx).is_none(),
-            fit: self.fit,
-            owner: self.knowledge.anchor(cx.now).1,
-            fail_count: 0,
+            fit: self.fit_here(cx),
+            owner: self.owner(cx.now).1,
+            fail_count: self.memory.fail_count,
             maintenance: self.memory.maintenance,
             offer: self.offer.as_ref().and_then(|offer| offer.as_said(cx.now)),
-            ready: self.accepted.filter(|(from, _)| *from == to).map(|(_, id)| id),
+            ready: self.ready_for(to, cx),
         }
     }
 
@@ -336,8 +329,8 @@ impl Group {
 
     /// Raises an alarm once until something else is alarming, or the role changes.
     fn alarm(&mut self, id: &'static str, text: &str, cx: &Context<'_>, out: &mut Outbox) {
-        if self.alarmed != Some(id) {
-            self.alarmed = Some(id);
+        if self.alarmed.as_deref() != Some(id) {
+            self.alarmed = Some(id.into());
             self.tell(Level::Alarm, id, text.into(), cx, out);
         }
     }
@@ -357,7 +350,16 @@ impl Group {
         let patience = self.row_since + cx.settings.patience();
         let step = match self.gate {
             Some(Gate::Step(at) | Gate::BackOff(at)) => Some(at),
-            Some(Gate::NotEligible(_) | Gate::NoRead | Gate::Damped | Gate::UnderWay) | None => None,
+            Some(
+                Gate::NotEligible(_)
+                | Gate::NoRead
+                | Gate::Damped
+                | Gate::UnderWay
+                | Gate::Unwell(_)
+                | Gate::Fencing(_)
+                | Gate::FencingFailed(_),
+            )
+            | None => None,
         };
         [
             Some(self.knowledge.next_read(self.watch(cx), cx.now)),
@@ -365,6 +367,12 @@ impl Group {
             matches!(self.row, Row::OwnUnfit | Row::HolderIdle).then_some(patience),
             step,
             self.offer.as_ref().map(Made::deadline),
+            self.fence.as_ref().and_then(Fence::deadline),
+            self.probes.deadline(),
+            self.failures_over(cx),
+            self.forced,
+            self.failback_at(cx),
+            self.holding_deadline(self.watch(cx), cx),
             self.heard_offer.map(|heard| heard.take_by),
             self.writer.deadline(),
             self.rest.deadline().filter(|_| self.row == Row::CounterAtRest),

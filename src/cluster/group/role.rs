@@ -1,6 +1,10 @@
 //! The one place where a node's role in a group changes; each change has a row and a reason.
 
+use std::time::Duration;
+
+use super::holding::Retakes;
 use super::knowledge::Change;
+use super::lease::Leasing;
 use super::offer::Made;
 use super::{Context, Group, Outbox};
 use crate::cluster::anchor::Owner;
@@ -9,6 +13,10 @@ use crate::cluster::decision::{Row, View};
 use crate::cluster::heartbeat::Role;
 use crate::cluster::node::NodeId;
 use crate::cluster::notice::Level;
+use crate::cluster::peer::Peer;
+
+/// How long a forced takeover is tried.
+const FORCED_FOR: Duration = Duration::from_secs(30);
 
 impl Group {
     fn set_role(&mut self, role: Role, row: Row, reason: &str, cx: &Context<'_>, out: &mut Outbox) {
@@ -21,6 +29,9 @@ impl Group {
         self.alarmed = None;
         self.rest.forget();
         self.take.reset();
+        self.forced = None;
+        self.preferred = None;
+        self.retakes = Retakes::default();
         out.urgent = true;
         let text = match role {
             Role::Active => {
@@ -35,12 +46,20 @@ impl Group {
         if self.role == Role::Active {
             return;
         }
-        let heard = self.members(cx).filter_map(|peer| peer.report(self.id)).map(|report| report.term).max();
-        self.term = self.term.max(heard.unwrap_or(0)).saturating_add(1);
+        self.term = self.newest_term(cx).saturating_add(1);
         self.memory.term = self.term;
         self.set_role(Role::Active, row, reason, cx, out);
+        // The guard first: what it does not watch must not run.
+        self.tend_guard(cx, out);
         self.want(Desired::Serve { repair: true }, out);
         self.store(out);
+    }
+
+    /// The highest term that is known.
+    pub(super) fn newest_term(&self, cx: &Context<'_>) -> u64 {
+        let heard = self.members(cx).filter_map(|peer| peer.report(self.id)).map(|report| report.term).max();
+        let leased = self.lease.as_ref().map_or(0, Leasing::term);
+        self.term.max(heard.unwrap_or(0)).max(leased)
     }
 
     pub(super) fn become_standby(&mut self, row: Row, reason: &str, cx: &Context<'_>, out: &mut Outbox) {
@@ -71,10 +90,39 @@ impl Group {
             return;
         }
         let id = out.random.next();
-        self.offer = Some(Made::new(id, self.term, to, cx.settings.call_timeout, cx.now));
+        // Where only one may run, the service stops once somebody is ready to take over.
+        let runs_alone = self.settings(cx).cold || self.lease.is_some();
+        let stopped = !runs_alone || self.role == Role::Standby;
+        self.offer = Some(Made::new(id, self.term, to, stopped, cx.settings.call_timeout, cx.now));
         out.urgent = true;
         let whom = to.map_or("whoever is eligible".into(), |node| format!("{{node {}}}", node.0));
         self.tell(Level::Info, "offered", format!("the group is offered to {whom}"), cx, out);
+    }
+
+    /// An operator's switchover, to this node or to the best one. One-way deafness bars it.
+    pub(in super::super) fn switch_over(&mut self, to: Option<NodeId>, cx: &Context<'_>, out: &mut Outbox) {
+        let Some(to) = to.or_else(|| self.taker(cx)) else {
+            let text = "no other node could take the group: the switchover is not begun".to_owned();
+            return self.tell(Level::Warn, "switchover-refused", text, cx, out);
+        };
+        let hears = |peer: &&Peer| peer.id == to && peer.hears_us(cx.settings.me, cx.now, cx.settings);
+        if self.members(cx).any(|peer| hears(&peer)) {
+            return self.make_offer(Some(to), cx, out);
+        }
+        let text = format!(
+            "{{node {}}} is not heard, or does not hear this node: the switchover is not begun",
+            to.0
+        );
+        self.tell(Level::Warn, "switchover-refused", text, cx, out);
+    }
+
+    /// `takeover --force`.
+    pub(in super::super) fn force(&mut self, cx: &Context<'_>, out: &mut Outbox) {
+        if self.memory.maintenance.on {
+            let text = "the group is in maintenance: end that first".to_owned();
+            return self.tell(Level::Warn, "force-refused", text, cx, out);
+        }
+        self.forced = Some(cx.now + FORCED_FOR);
     }
 
     /// Repeats our offer until it is answered; ends it when it has run out or the anchor has gone.
@@ -89,10 +137,15 @@ impl Group {
                 .find(|peer| peer.report(self.id).is_some_and(|report| report.ready == Some(offer.id)))
                 .map(|peer| peer.id)
         });
+        let down = self.desired == Some(Desired::Standby) && self.converged;
         let Some(offer) = &mut self.offer else { return };
-        if offer.answered_by.is_none() {
-            offer.answered_by = answered;
+        if offer.proceed(answered, down, cx.settings.call_timeout, cx.now) {
+            out.urgent = true;
         }
+        if self.role == Role::Active && offer.stops && !self.memory.maintenance.on {
+            self.want(Desired::Standby, out);
+        }
+        let Some(offer) = &mut self.offer else { return };
         if !may_offer {
             self.offer = None;
             out.urgent = true;

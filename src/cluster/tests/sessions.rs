@@ -1,5 +1,7 @@
 //! Sessions, nonces and sequences: what counts as heard.
 
+use std::time::Duration;
+
 use super::*;
 
 #[test]
