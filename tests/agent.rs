@@ -10,6 +10,8 @@ mod cloud;
 mod losers;
 #[path = "agent/pair.rs"]
 mod pair;
+#[path = "agent/probe.rs"]
+mod probe;
 #[path = "agent/process.rs"]
 mod process;
 

@@ -26,6 +26,8 @@ pub(crate) struct Pair {
     pub(crate) guest: bool,
     /// What the demote hook does at its end.
     pub(crate) demote: &'static str,
+    /// What else the file says of the group.
+    pub(crate) more: String,
 }
 
 pub(crate) struct Member {
@@ -50,6 +52,7 @@ impl Pair {
             key: [7; 32],
             guest: false,
             demote: "true",
+            more: String::new(),
         }
     }
 
@@ -82,6 +85,7 @@ impl Pair {
             name = "ivr"
             nodes = ["ivr-a", "ivr-b"]
             anchor = "service-address"
+            {more}
             [[group.private-ip]]
             name = "service-address"
             address = "127.0.0.100"
@@ -107,6 +111,7 @@ impl Pair {
             port = self.port,
             guest = self.guest,
             demote = self.demote,
+            more = self.more,
             service = eip("service"),
             trunk = eip("trunk"),
             tables = tables.join(", "),

@@ -6,6 +6,7 @@ mod guest;
 mod hooks;
 mod identity;
 mod notify;
+mod probe;
 mod rest;
 mod store;
 mod world;
@@ -64,9 +65,9 @@ fn begin(shell: &Arc<Shell>, store: &store::Writer, at: Time, command: Command) 
         }
         Command::WriteCounter { group, n } => drop(tokio::spawn(calls::write_counter(own, group, n))),
         Command::WriteOwnTag { group } => drop(tokio::spawn(calls::write_own_tag(own, group))),
+        Command::Probe { group, call } => drop(tokio::spawn(probe::ask(own, group, call))),
         // No configuration of this version makes the core want these.
         Command::Fence { .. }
-        | Command::Probe { .. }
         | Command::ReadLease { .. }
         | Command::WriteLease { .. }
         | Command::Guard { .. } => {}
@@ -74,6 +75,8 @@ fn begin(shell: &Arc<Shell>, store: &store::Writer, at: Time, command: Command) 
             let Some((_, world)) = shell.group(group) else { return };
             if desired == Desired::Standby {
                 shell.timeline.ended(group);
+            } else {
+                world.seen().note(probe::WHAT, None);
             }
             world.wanted.send_replace(Wanted { desired: Some(desired), change });
         }
