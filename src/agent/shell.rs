@@ -10,7 +10,7 @@ use super::errors::Errors;
 use super::heart::ToHeart;
 use super::names::Names;
 use super::timeline::Timeline;
-use crate::cloud::{Cloud, CloudError};
+use crate::cloud::{Cloud, CloudError, LeaseTable};
 use crate::cluster::{Desired, GroupId, NodeId, Session, Time};
 use crate::config::{self, Config};
 use crate::resource::{Here, Roster};
@@ -25,6 +25,8 @@ pub(super) struct Shell {
     pub(super) session: Session,
     pub(super) names: Arc<Names>,
     pub(super) cloud: Arc<dyn Cloud>,
+    /// The leases; `None`: no group has one.
+    pub(super) leases: Option<Arc<dyn LeaseTable>>,
     pub(super) heart: ToHeart,
     pub(super) errors: Errors,
     pub(super) roster: Roster,
@@ -107,6 +109,7 @@ impl Shell {
         session: Session,
         names: Arc<Names>,
         cloud: Arc<dyn Cloud>,
+        leases: Option<Arc<dyn LeaseTable>>,
         heart: ToHeart,
         way_changed: Box<dyn Fn() + Send + Sync>,
     ) -> Self {
@@ -119,6 +122,7 @@ impl Shell {
             session,
             names,
             cloud,
+            leases,
             heart,
             errors: Errors::default(),
             roster: Roster::new(config.nodes.clone()),

@@ -26,7 +26,7 @@ use super::shutdown::Signals;
 use super::status::{self, Recording};
 use super::store::{State, Store};
 use super::{clock, memory};
-use crate::cloud::Cloud;
+use crate::cloud::{Cloud, LeaseTable};
 use crate::cluster::{Cluster, Event, LinkId, Memory, NodeId, Shutdown, Wish};
 use crate::config::{Config, Keys};
 use crate::control::protocol::{Request, Response, VERSION};
@@ -56,6 +56,8 @@ pub struct Parts {
 pub struct Reach {
     /// The calls.
     pub cloud: Arc<dyn Cloud>,
+    /// The leases; `None`: no group's arbiter is DynamoDB.
+    pub leases: Option<Arc<dyn LeaseTable>>,
     /// What this node is in EC2; asked again and again until it is known.
     pub who_am_i: WhoAmI,
     /// Called when the way to EC2 may have changed under open connections.
@@ -102,6 +104,8 @@ pub enum StartError {
     },
     /// This binary was built without EC2.
     NoEc2,
+    /// This binary was built without DynamoDB, and a group's arbiter is `dynamodb`.
+    NoDynamoDb,
     /// The system has no thread, no file descriptor, no random number.
     System(io::Error),
 }
@@ -149,8 +153,8 @@ impl Agent {
         let beating = thread::Builder::new().name("heart".into()).spawn(move || heart.run());
         let heart = beating.map_err(StartError::System)?;
 
-        let Reach { cloud, who_am_i, way_changed, background } = reach;
-        let shell = Shell::new(config, me, session, names, cloud, to_heart.clone(), way_changed);
+        let Reach { cloud, leases, who_am_i, way_changed, background } = reach;
+        let shell = Shell::new(config, me, session, names, cloud, leases, to_heart.clone(), way_changed);
         let (shell, recording) = (Arc::new(shell), Arc::new(recording));
         let inside = runtime.enter();
         tokio::spawn(background);
@@ -330,6 +334,10 @@ impl fmt::Display for StartError {
             ),
             Self::NoEc2 => f.write_str(
                 "this standin was built without EC2: build it with the feature `ec2`, which is on by default",
+            ),
+            Self::NoDynamoDb => f.write_str(
+                "this standin was built without DynamoDB, and a group has `arbiter = \"dynamodb\"`: build it with the \
+                 feature `dynamodb`, which is on by default",
             ),
             Self::System(error) => {
                 write!(f, "the system refuses a thread, a file or a random number: {error}")

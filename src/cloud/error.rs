@@ -15,7 +15,9 @@ pub enum ErrorKind {
     NotFound,
     /// Somebody else was faster: Resource.AlreadyAssociated, RouteAlreadyExists and their like.
     Conflict,
-    /// The request is against a rule of EC2 (an address outside the subnet, a limit): not retried.
+    /// Not possible in the present state of the instance (IncorrectInstanceState), and maybe in the next one.
+    WrongState,
+    /// The request is against a rule of the service (an address outside the subnet, a limit): not retried.
     Invalid,
     /// The endpoint could not be reached: the request was certainly not carried out.
     Unreachable,
@@ -56,10 +58,11 @@ impl fmt::Display for CloudError {
             ErrorKind::Throttled => "was throttled",
             ErrorKind::Denied => "was denied",
             ErrorKind::Credentials => "has no valid credentials",
-            ErrorKind::NotFound => "names what EC2 does not know",
+            ErrorKind::NotFound => "names what does not exist",
             ErrorKind::Conflict => "came second",
+            ErrorKind::WrongState => "came at the wrong moment",
             ErrorKind::Invalid => "was refused",
-            ErrorKind::Unreachable => "did not reach EC2",
+            ErrorKind::Unreachable => "was not sent",
             ErrorKind::NoAnswer => "got no answer",
         };
         write!(f, "{} {what}: {}", self.action, self.message)?;
@@ -70,9 +73,17 @@ impl fmt::Display for CloudError {
             write!(f, " (request {id})")?;
         }
         if self.kind == ErrorKind::Denied {
-            write!(f, " (allow ec2:{} in this node's IAM role)", self.action)?;
+            write!(f, " (allow {}:{} in this node's IAM role)", service(self.action), self.action)?;
         }
         Ok(())
+    }
+}
+
+/// The prefix of an action in IAM.
+fn service(action: &str) -> &'static str {
+    match action {
+        "GetItem" | "PutItem" => "dynamodb",
+        _ => "ec2",
     }
 }
 

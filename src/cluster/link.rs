@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::time::Time;
 
 /// How many heartbeats in a row, none of them late, make a link up again (kronosnet's pong_count).
 const GOOD_FOR_UP: u32 = 2;
 
 /// What a link is worth.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub enum LinkState {
     /// Nothing was heard on it since we started.
     NeverSeen,
@@ -21,7 +23,7 @@ pub enum LinkState {
 }
 
 /// One link to one peer, as seen from here.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Link {
     pub(super) state: LinkState,
     pub(super) since: Time,
@@ -34,7 +36,7 @@ pub(super) struct Link {
 }
 
 /// What was counted on one link since the agent started.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct LinkStats {
     /// Heartbeats that arrived and counted.
     pub received: u64,
@@ -52,7 +54,8 @@ pub struct LinkStats {
     pub rtt_us: Option<u64>,
     /// The smoothed round trip, in microseconds (RFC 6298's SRTT).
     pub srtt_us: Option<u64>,
-    /// The time between two heartbeats.
+    /// The time between two heartbeats. Not recorded: nothing is decided by it.
+    #[serde(skip)]
     pub gaps: Gaps,
 }
 
@@ -299,7 +302,10 @@ mod tests {
         for now in [1009, 1010, 1500, 2009] {
             link.observe(at(now), at(0), WARN, DEAD);
         }
-        assert_eq!((link.state, link.since, link.stats.late, link.stats.lost), (LinkState::Late, at(1010), 1, 0));
+        assert_eq!(
+            (link.state, link.since, link.stats.late, link.stats.lost),
+            (LinkState::Late, at(1010), 1, 0)
+        );
         link.receive(3, 0, at(2009), WARN);
         assert_eq!(link.state, LinkState::Up);
         for now in [4009, 4010, 9000] {

@@ -38,6 +38,8 @@ pub use settings::{Fencing, GroupSettings, LeaseSettings, Memory, Settings, When
 pub use snapshot::Snapshot;
 pub use time::Time;
 
+use serde::{Deserialize, Serialize};
+
 use std::collections::VecDeque;
 
 use self::group::{Context, Group, Outbox};
@@ -46,7 +48,7 @@ use self::leaving::{FAREWELL, Leaving};
 use self::peer::{Peer, Received};
 
 /// This node's view of the cluster, and its decisions.
-#[derive(Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Cluster {
     settings: Settings,
     session: Session,
@@ -80,7 +82,7 @@ impl Cluster {
             .groups
             .iter()
             .zip(0..)
-            .map(|(group, id)| Group::new(GroupId(id), group, &settings, now))
+            .map(|(group, id)| Group::new(GroupId(id), group, &settings, &mut random, now))
             .collect();
         let out = Outbox { commands: VecDeque::new(), random, calls: 0, urgent: false };
         let instance_reads = vec![InstanceReads::default(); peers.len()];
@@ -219,8 +221,7 @@ impl Cluster {
         let Some(at) = self.peers.iter().position(|peer| peer.id == beat.from) else { return };
         let peer = &mut self.peers[at];
         let was = peer.state(now, &self.settings);
-        let Received { counts, answer, confirmed } =
-            peer.receive(beat, self.session, &self.settings, &mut self.out.random, now);
+        let Received { counts, answer, confirmed } = peer.receive(beat, self.session, &self.settings, now);
         if counts && matches!(was, PeerState::NeverSeen | PeerState::Lost | PeerState::Left) {
             let text = format!("{{node {}}} is heard", beat.from.0);
             self.tell(Level::Info, "peer-heard", text, now);

@@ -5,7 +5,10 @@ use std::time::Duration;
 use super::*;
 
 mod ec2;
+mod fencing;
+mod leases;
 mod losers;
+mod moves;
 mod rows;
 mod sessions;
 
@@ -44,6 +47,13 @@ pub(super) struct World {
     pub(super) desired: Vec<Option<Desired>>,
     pub(super) exited: Vec<u8>,
     pub(super) datagrams: Vec<Heartbeat>,
+    /// DynamoDB: what stands there, and how calls fail.
+    pub(super) table: Option<Lease>,
+    pub(super) table_fails: Option<Failure>,
+    pub(super) guards: Vec<(Time, u8, Option<Time>)>,
+    pub(super) fences: Vec<(Time, u8, u8)>,
+    pub(super) fence_answer: Result<(), Failure>,
+    pub(super) probe_answers: bool,
     queue: Vec<(Time, u8, Event)>,
     /// Calls on their way to EC2: when they land, their place in `calls`, their number.
     landing: Vec<(Time, usize, u64)>,
@@ -100,6 +110,12 @@ impl World {
             desired: vec![None; nodes],
             exited: Vec::new(),
             datagrams: Vec::new(),
+            table: None,
+            table_fails: None,
+            guards: Vec::new(),
+            fences: Vec::new(),
+            fence_answer: Ok(()),
+            probe_answers: true,
             queue: Vec::new(),
             landing: Vec::new(),
             born: 0,
@@ -197,6 +213,11 @@ impl World {
         self.notices.iter().any(|(from, notice)| *from == node && notice.id == id)
     }
 
+    fn table_later(&mut self, node: u8, event: Event) {
+        let unanswered = self.table_fails == Some(Failure::NoAnswer);
+        self.later(if unanswered { 3000 } else { 5 }, node, event);
+    }
+
     fn later(&mut self, after: u64, node: u8, event: Event) {
         self.queue.push((self.now + ms(after), node, event));
     }
@@ -235,11 +256,33 @@ impl World {
                 let ok = !(dark || self.tagless);
                 self.later(5, node, Event::OwnTagWritten { group, ok });
             }
-            Command::Fence { .. }
-            | Command::Probe { .. }
-            | Command::ReadLease { .. }
-            | Command::WriteLease { .. }
-            | Command::Guard { .. } => {}
+            Command::Fence { group, node: whose, call } => {
+                self.fences.push((self.now, node, whose.0));
+                if self.fence_answer.is_ok() {
+                    self.instances[usize::from(whose.0)] = Some(Running::Ending);
+                }
+                let answer = self.fence_answer;
+                self.later(5, node, Event::Fenced { group, node: whose, call, answer });
+            }
+            Command::Probe { group, call } => {
+                let answered = self.probe_answers;
+                self.later(20, node, Event::Probed { group, call, answered });
+            }
+            Command::ReadLease { group, call } => {
+                let answer = self.table_fails.map_or(Ok(self.table), Err);
+                self.table_later(node, Event::LeaseRead { group, call, answer });
+            }
+            Command::WriteLease { group, call, expect, lease } => {
+                let stands = self.table.map(|lease| lease.nonce) == expect;
+                let carried_out = !matches!(self.table_fails, Some(Failure::Passing | Failure::Refused));
+                if stands && carried_out {
+                    self.table = Some(lease);
+                }
+                let answer = if stands { Ok(()) } else { Err(Failure::Conflict) };
+                let answer = self.table_fails.map_or(answer, Err);
+                self.table_later(node, Event::LeaseWritten { group, call, answer });
+            }
+            Command::Guard { until, .. } => self.guards.push((self.now, node, until)),
             Command::Converge { group, desired, change } => {
                 if group.0 == 0 {
                     self.desired[usize::from(node)] = Some(desired);

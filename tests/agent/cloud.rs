@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use standin::cloud::{
     Address, Answer, Cloud, CloudError, Destination, ErrorKind, Identity, Instance, InstanceState, Interface,
-    InterfaceFilter, OwnInterface, PrivateAddress, Route, RouteTable,
+    InterfaceFilter, Obstacle, OwnInterface, PrivateAddress, Route, RouteTable,
 };
 use standin::sandbox::model::{
-    self, AddressView, ApiError, AssociateAddress, Describe, InterfaceView, Request, Response, RouteChange,
-    RouteTableView, RouteTarget, Spec, Target, Vpc,
+    self, AddressView, ApiError, AssociateAddress, Describe, Instances, InterfaceView, Protection, Request,
+    Response, RouteChange, RouteTableView, RouteTarget, Spec, Target, Vpc,
 };
 
 /// The VPC that both agents reach.
@@ -149,6 +149,7 @@ impl Line {
 fn failed(action: &'static str, error: &ApiError) -> CloudError {
     let kind = match error.code {
         "RequestLimitExceeded" => ErrorKind::Throttled,
+        "IncorrectInstanceState" => ErrorKind::WrongState,
         "Resource.AlreadyAssociated" | "RouteAlreadyExists" | "InvalidIPAddress.InUse" => ErrorKind::Conflict,
         "InvalidParameterValue" if action == "AssignPrivateIpAddresses" => ErrorKind::Conflict,
         "InvalidRoute.NotFound" | "InvalidParameterValue" if action == "ReplaceRoute" => ErrorKind::NotFound,
@@ -330,6 +331,26 @@ impl Cloud for Line {
     ) -> Answer<'a, ()> {
         let request = Request::CreateRoute(change(table, destination, interface));
         Box::pin(async move { self.call(request).await.map(drop) })
+    }
+
+    fn stop_instance<'a>(&'a self, instance: &'a str) -> Answer<'a, InstanceState> {
+        let ids = vec![instance.to_owned()];
+        let hard = Instances { ids, force: true, skip_os_shutdown: true, dry_run: false };
+        Box::pin(async move {
+            let answer = self.call(Request::StopInstances(hard)).await?;
+            let Response::InstanceStates(changes) = answer else { panic!("another answer") };
+            Ok(state(changes[0].current))
+        })
+    }
+
+    fn fence_obstacles<'a>(&'a self, instance: &'a str) -> Answer<'a, Vec<Obstacle>> {
+        let attribute = Protection::Stop;
+        let request =
+            Request::DescribeInstanceAttribute { instance: instance.into(), attribute, dry_run: false };
+        Box::pin(async move {
+            let Response::Protection { on, .. } = self.call(request).await? else { panic!("another answer") };
+            Ok(on.then_some(Obstacle::StopProtection).into_iter().collect())
+        })
     }
 
     fn write_tag<'a>(&'a self, resource: &'a str, key: &'a str, value: &'a str) -> Answer<'a, ()> {

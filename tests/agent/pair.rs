@@ -138,6 +138,7 @@ impl Pair {
             me,
             keys: Keys { signing: 1, keys: BTreeMap::from([(1, self.key)]) },
             reach: Reach {
+                leases: None,
                 cloud: Arc::clone(line) as Arc<dyn Cloud>,
                 who_am_i: Arc::new(move || {
                     let identity = world.identity(node);

@@ -34,13 +34,11 @@ fn beat(sequence: u64) -> Heartbeat {
 
 struct Side {
     peer: Peer,
-    random: Random,
 }
 
 impl Side {
     fn new() -> Self {
-        let mut random = Random::new(1);
-        Self { peer: Peer::new(NodeId(1), 2, &mut random, at(0)), random }
+        Self { peer: Peer::new(NodeId(1), 2, &mut Random::new(1), at(0)) }
     }
 
     /// Its session is confirmed at 0, by a heartbeat with sequence 1.
@@ -54,7 +52,7 @@ impl Side {
     }
 
     fn hear(&mut self, beat: Heartbeat, now: u64) -> Received {
-        self.peer.receive(&beat, ME, &settings(2), &mut self.random, at(now))
+        self.peer.receive(&beat, ME, &settings(2), at(now))
     }
 
     fn state(&self, now: u64) -> PeerState {

@@ -45,6 +45,12 @@ pub(super) fn response(action: &str, response: &Response, context: &Context<'_>)
             xml.leaf("return", "true");
         }
         Response::InstanceStates(list) => xml.list("instancesSet", list, Xml::state_change),
+        Response::Protection { instance, attribute, on } => {
+            xml.leaf("instanceId", instance);
+            xml.open(attribute.word());
+            xml.leaf("value", &on.to_string());
+            xml.close(attribute.word());
+        }
         Response::Done => xml.leaf("return", "true"),
     }
     xml.close(&root);
@@ -225,6 +231,11 @@ impl<'a> Xml<'a> {
         self.state("instanceState", instance.state);
         self.leaf("instanceType", "m5.large");
         self.leaf("launchTime", self.1.launched);
+        self.leaf("rootDeviceType", instance.root_device.word());
+        if let Some(lifecycle) = instance.lifecycle() {
+            self.leaf("instanceLifecycle", lifecycle);
+            self.leaf("spotInstanceRequestId", &instance.id.replacen("i-", "sir-", 1));
+        }
         self.open("placement");
         self.leaf("availabilityZone", &instance.zone);
         self.leaf("tenancy", "default");

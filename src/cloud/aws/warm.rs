@@ -13,7 +13,7 @@ const MARGIN: Duration = Duration::from_secs(10);
 /// The credentials in hand, over the provider that the AWS tools would use. A caller waits for that
 /// provider only if there is nothing in hand that is still valid.
 #[derive(Clone, Debug)]
-pub(super) struct WarmCredentials(Arc<Shared>);
+pub(in crate::cloud) struct WarmCredentials(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -26,13 +26,13 @@ struct Shared {
 }
 
 impl WarmCredentials {
-    pub(super) fn new(inner: SharedCredentialsProvider, clock: SharedTimeSource) -> Self {
+    pub(in crate::cloud) fn new(inner: SharedCredentialsProvider, clock: SharedTimeSource) -> Self {
         let asking = tokio::sync::Mutex::default();
         Self(Arc::new(Shared { inner, clock, in_hand: Mutex::default(), asking }))
     }
 
     /// How long the ones in hand are still valid: `None` if there are none, `MAX` if they do not expire.
-    pub(super) fn remaining(&self) -> Option<Duration> {
+    pub(in crate::cloud) fn remaining(&self) -> Option<Duration> {
         let in_hand = self.0.in_hand.lock().unwrap_or_else(PoisonError::into_inner);
         let credentials = in_hand.as_ref()?;
         let Some(expiry) = credentials.expiry() else { return Some(Duration::MAX) };
@@ -40,14 +40,14 @@ impl WarmCredentials {
     }
 
     /// Asks the provider, whatever is in hand; what is in hand stays if it fails.
-    pub(super) async fn refresh(&self) -> Result {
+    pub(in crate::cloud) async fn refresh(&self) -> Result {
         let fresh = self.0.inner.provide_credentials().await?;
         *self.0.in_hand.lock().unwrap_or_else(PoisonError::into_inner) = Some(fresh.clone());
         Ok(fresh)
     }
 
     /// EC2 has refused the ones in hand.
-    pub(super) fn forget(&self) {
+    pub(in crate::cloud) fn forget(&self) {
         *self.0.in_hand.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 

@@ -1,5 +1,5 @@
-//! The SDK's failures, in our words. The codes are those of "Error codes for the Amazon EC2 API"; where EC2
-//! is known to answer something else than that page says, the place is named.
+//! The SDK's failures, in our words. The codes are those of "Error codes for the Amazon EC2 API" and of "Error
+//! handling with DynamoDB"; where EC2 is known to answer something else than that page says, the place is named.
 
 use std::error::Error;
 use std::time::Duration;
@@ -85,7 +85,11 @@ fn kind_of_code(action: &str, code: &str, message: &str, status: Option<u16>) ->
         | "ThrottledException"
         | "BandwidthLimitExceeded"
         | "PriorRequestNotComplete"
+        | "ProvisionedThroughputExceededException"
         | "SlowDown" => ErrorKind::Throttled,
+        // "There is an ongoing transaction" and "being modified by a request in another Region" (PutItem): not
+        // carried out, to be repeated.
+        "TransactionConflictException" | "ReplicatedWriteConflictException" => ErrorKind::Throttled,
         _ if code.starts_with("Throttling") => ErrorKind::Throttled,
         "ExpiredToken"
         | "ExpiredTokenException"
@@ -108,6 +112,7 @@ fn kind_of_code(action: &str, code: &str, message: &str, status: Option<u16>) ->
         "Resource.AlreadyAssociated"
         | "Resource.AlreadyAssigned"
         | "RouteAlreadyExists"
+        | "ConditionalCheckFailedException"
         | "InvalidIPAddress.InUse" => ErrorKind::Conflict,
         // AssignPrivateIpAddresses without AllowReassignment on a taken address: EC2 answers
         // InvalidParameterValue, "[10.0.0.9] assigned, but move is not allowed."
@@ -118,6 +123,9 @@ fn kind_of_code(action: &str, code: &str, message: &str, status: Option<u16>) ->
         "InvalidParameterValue" if action == "ReplaceRoute" && message.contains("no route") => {
             ErrorKind::NotFound
         }
+        // StopInstances while it starts, or after it was terminated: a read of its state tells which.
+        "IncorrectInstanceState" | "IncorrectState" => ErrorKind::WrongState,
+        "ResourceNotFoundException" => ErrorKind::NotFound,
         _ if code.ends_with("NotFound") => ErrorKind::NotFound,
         _ if status.is_some_and(|it| it >= 500) => ErrorKind::NoAnswer,
         _ => ErrorKind::Invalid,
@@ -190,6 +198,26 @@ mod tests {
                 ErrorKind::Conflict,
             ),
             ("AssignPrivateIpAddresses", "PrivateIpAddressLimitExceeded", "", 400, ErrorKind::Invalid),
+            (
+                "StopInstances",
+                "OperationNotPermitted",
+                "Modify its 'disableApiStop'",
+                400,
+                ErrorKind::Invalid,
+            ),
+            ("StopInstances", "UnsupportedOperation", "You can't stop the Spot", 400, ErrorKind::Invalid),
+            ("StopInstances", "InvalidInstanceID.NotFound", "", 400, ErrorKind::NotFound),
+            ("StopInstances", "IncorrectInstanceState", "", 400, ErrorKind::WrongState),
+            ("PutItem", "ConditionalCheckFailedException", "", 400, ErrorKind::Conflict),
+            ("PutItem", "ProvisionedThroughputExceededException", "", 400, ErrorKind::Throttled),
+            ("PutItem", "ThrottlingException", "", 400, ErrorKind::Throttled),
+            ("PutItem", "RequestLimitExceeded", "", 400, ErrorKind::Throttled),
+            ("PutItem", "TransactionConflictException", "", 400, ErrorKind::Throttled),
+            ("GetItem", "ResourceNotFoundException", "", 400, ErrorKind::NotFound),
+            ("GetItem", "AccessDeniedException", "", 400, ErrorKind::Denied),
+            ("GetItem", "UnrecognizedClientException", "", 400, ErrorKind::Credentials),
+            ("GetItem", "ValidationException", "", 400, ErrorKind::Invalid),
+            ("PutItem", "InternalServerError", "", 500, ErrorKind::NoAnswer),
             ("AssociateAddress", "InternalError", "", 500, ErrorKind::NoAnswer),
             ("AssociateAddress", "Unavailable", "", 503, ErrorKind::NoAnswer),
         ];
