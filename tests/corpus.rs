@@ -1,6 +1,10 @@
 //! Every kept input of the fuzz targets, through what the targets do with it: what was once found stays mended,
 //! and that needs neither cargo-fuzz nor a nightly compiler.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics has failed, and says at what")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that panics has failed, and says at what"
+)]
 
 #[allow(unreachable_pub, reason = "in the fuzz targets' crate it is reachable")]
 #[path = "../fuzz/src/lib.rs"]

@@ -13,8 +13,8 @@ use arbitrary::{Result, Unstructured};
 use standin::cluster::heartbeat::{Echo, Reply};
 use standin::cluster::{
     AnchorRead, Cluster, Command, Counter, Event, Failure, Fencing, GroupId, GroupReport, GroupSettings,
-    Heartbeat, Lease, LeaseSettings, LinkId, Maintenance, Memory, NodeId, NodeSet, Offer, Owner, Role, Running,
-    ServiceFailure, Session, Settings, Shutdown, Time, WhenSilent, Wish,
+    Heartbeat, Lease, LeaseSettings, LinkId, Maintenance, Memory, NodeId, NodeSet, Offer, Owner, Role,
+    Running, ServiceFailure, Session, Settings, Shutdown, Time, WhenSilent, Wish,
 };
 use standin::wire::{Keyring, Roster, decode, encode};
 
@@ -451,7 +451,10 @@ impl World {
             self.tell(Event::Ticked);
         }
         let took = self.now.since(from);
-        assert!(took >= self.settings.interval.min(Duration::from_secs(1)), "{IDLE} wake-ups within {took:?}");
+        assert!(
+            took >= self.settings.interval.min(Duration::from_secs(1)),
+            "{IDLE} wake-ups within {took:?}"
+        );
     }
 }
 

@@ -39,7 +39,8 @@ pub fn from_a_client(bytes: &[u8]) {
     let accepted = answers.iter().filter(|it| matches!(read(it), Response::Accepted)).count();
     assert_eq!(accepted, heard.len());
     for request in heard {
-        let line = serde_json::to_vec(&Ask { version: VERSION, request: request.clone() }).expect("it is data");
+        let line =
+            serde_json::to_vec(&Ask { version: VERSION, request: request.clone() }).expect("it is data");
         assert_eq!(serde_json::from_slice::<Ask>(&line).map(|ask| ask.request).ok(), Some(request));
     }
 }
