@@ -9,7 +9,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use standin::cluster::NodeId;
-use standin::config::{Config, Resource, WhenIsolated, WhenSilent, check_key_file};
+use standin::config::{
+    Arbiter, Ask, Config, Fencing, Probe, Resource, Service, Standby, WhenFencingFails, WhenIsolated,
+    WhenSilent, check_key_file,
+};
 
 fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config").join(folder);
@@ -128,8 +131,56 @@ fn defaults_are_those_of_the_design() {
     let group = &config.groups[0];
     assert_eq!(group.nodes, [NodeId(0), NodeId(1)]);
     assert_eq!((group.when_silent, group.when_isolated), (WhenSilent::Take, WhenIsolated::Keep));
+    assert_eq!((group.arbiter, group.fencing), (Arbiter::Ec2, Fencing::None));
+    assert_eq!((group.failback, group.migration_threshold, group.failure_timeout), (None, 3, None));
+    assert_eq!((&group.probe, &group.service, &config.lease), (&None, &None, &None));
     let Resource::PrivateIp(address) = &group.resources[group.anchor] else { panic!("{group:?}") };
     assert!(address.guest);
+}
+
+#[test]
+fn a_lease_has_the_defaults_of_the_design_and_a_service_that_stops_in_time() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/good/strict-by-lease.toml");
+    let text = fs::read_to_string(path).unwrap();
+    let written = Config::parse(&text, "test").unwrap();
+    let lease = written.lease.unwrap();
+    assert_eq!((lease.length, lease.stop_bound), (Duration::from_secs(20), Duration::from_secs(5)));
+    assert_eq!(lease.grace, Some(Duration::from_secs(30)));
+    let group = &written.groups[0];
+    assert_eq!((group.fencing, group.when_fencing_fails), (Fencing::Before, WhenFencingFails::Take));
+    assert_eq!((group.failback, group.migration_threshold), (Some(Duration::from_mins(10)), 0));
+    let start = text.find("[lease]").unwrap();
+    let end = text.find("[[group]]").unwrap();
+    let without = format!("{}{}", &text[..start], &text[end..]);
+    let without = without.replace("standby = \"cold\"\nstop-timeout = \"4s\"\n", "");
+    let by_default = Config::parse(&without, "test").unwrap_or_else(|error| panic!("{error}"));
+    let lease = by_default.lease.unwrap();
+    assert_eq!((lease.length, lease.stop_bound), (Duration::from_secs(10), Duration::from_secs(2)));
+    assert_eq!((lease.table.as_str(), lease.grace, lease.endpoint_url), ("standin", None, None));
+    let service = by_default.groups[0].service.clone().unwrap();
+    assert_eq!((service.standby, service.stop_timeout), (Standby::Cold, Duration::from_secs(2)));
+    let short = without.replace("[[group]]", "[lease]\nstop-bound = \"1s\"\n\n[[group]]");
+    let service = Config::parse(&short, "test").unwrap().groups[0].service.clone().unwrap();
+    assert_eq!(service.stop_timeout, Duration::from_secs(1), "not later than the lease allows");
+}
+
+#[test]
+fn a_service_is_asked_in_one_of_three_ways() {
+    let config = good("probe-before-taking.toml");
+    let probes: Vec<Probe> = config.groups.iter().map(|group| group.probe.clone().unwrap()).collect();
+    let second = Duration::from_secs(1);
+    let sip = Ask::SipOptions("203.0.113.10:5060".parse().unwrap());
+    assert_eq!(probes[0], Probe { ask: sip, timeout: second });
+    let tcp = Ask::Tcp("10.0.1.100:443".parse().unwrap());
+    assert_eq!(probes[1], Probe { ask: tcp, timeout: Duration::from_millis(500) });
+    let command = Ask::Command(vec!["/usr/local/bin/ask-office".into(), "--once".into()]);
+    assert_eq!(probes[2], Probe { ask: command, timeout: second });
+    let service = Service {
+        unit: "asterisk.service".into(),
+        standby: Standby::Warm,
+        stop_timeout: Duration::from_secs(2),
+    };
+    assert_eq!(config.groups[0].service, Some(service));
 }
 
 #[test]
@@ -198,8 +249,60 @@ fn the_hash_is_over_what_must_agree() {
 }
 
 #[test]
+fn the_hash_is_over_what_safety_depends_on() {
+    for (file, changes) in [
+        (
+            "strict-by-lease.toml",
+            [
+                ("standin-ledger", "standin-other"),
+                ("length = \"20s\"", "length = \"21s\""),
+                ("stop-bound = \"5s\"", "stop-bound = \"6s\""),
+                ("grace = \"30s\"\n", ""),
+                ("failback = \"10m\"\n", ""),
+                ("migration-threshold = 0\n", ""),
+                ("failure-timeout = \"1h\"\n", ""),
+                ("15-main", "16-main"),
+            ],
+        ),
+        (
+            "probe-before-taking.toml",
+            [
+                ("udp:203.0.113.10", "udp:203.0.113.11"),
+                ("timeout = \"500ms\"", "timeout = \"501ms\""),
+                ("\"--once\"", "\"--twice\""),
+                ("fencing = \"alongside\"", "fencing = \"before\""),
+                ("fencing = \"alongside\"", "fencing = \"alongside\"\nwhen-fencing-fails = \"take\""),
+                ("asterisk.service\"", "asterisk.service\"\nstandby = \"cold\""),
+                ("asterisk.service\"", "asterisk.service\"\nstop-timeout = \"3s\""),
+                ("\n[group.service]\nunit = \"asterisk.service\"\n", ""),
+            ],
+        ),
+    ] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/good").join(file);
+        let text = fs::read_to_string(path).unwrap();
+        let as_it_is = Config::parse(&text, file).unwrap().hash();
+        for (from, to) in changes {
+            assert!(text.contains(from), "{from}");
+            let changed = Config::parse(&text.replacen(from, to, 1), file);
+            assert_ne!(changed.unwrap_or_else(|error| panic!("{error}")).hash(), as_it_is, "{from} -> {to}");
+        }
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/good/strict-by-lease.toml");
+    let text = fs::read_to_string(path).unwrap();
+    let other_way = text.replace("vpce-0123", "vpce-4567");
+    let hash = |text: &str| Config::parse(text, "test").unwrap().hash();
+    assert_eq!(hash(&other_way), hash(&text), "each node may have an endpoint of its own");
+}
+
+#[test]
 fn no_text_makes_it_panic() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/good/everything.toml");
+    no_broken_file_panics("everything.toml");
+    no_broken_file_panics("strict-by-lease.toml");
+    no_broken_file_panics("probe-before-taking.toml");
+}
+
+fn no_broken_file_panics(name: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/good").join(name);
     let text = fs::read_to_string(path).unwrap();
     // Prefixes, and texts with one character replaced: thousands of broken files.
     for (at, c) in text.char_indices().step_by(3) {

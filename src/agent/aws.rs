@@ -16,10 +16,10 @@ pub fn aws(_: &Config) -> Result<Reach, StartError> {
 /// EC2 as the configuration says.
 ///
 /// # Errors
-/// None in this build.
+/// [`StartError::NoDynamoDb`]: a lease is configured, and this binary was built without the feature `dynamodb`.
 #[cfg(feature = "ec2")]
 pub fn aws(config: &Config) -> Result<Reach, StartError> {
-    Ok(with_sdk::aws(config))
+    with_sdk::aws(config)
 }
 
 #[cfg(feature = "ec2")]
@@ -30,12 +30,13 @@ mod with_sdk {
 
     use tokio::sync::OnceCell;
 
-    use super::Reach;
+    use super::{Reach, StartError};
+    use crate::cloud::aws::Access;
     use crate::cloud::ec2::Ec2;
     use crate::cloud::imds::who_am_i;
     use crate::cloud::{
-        Address, Answer, Cloud, CloudError, Destination, Instance, Interface, InterfaceFilter, RouteTable,
-        Settings,
+        Address, Answer, Cloud, CloudError, Destination, Instance, InstanceState, Interface, InterfaceFilter,
+        LeaseItem, LeaseTable, Obstacle, RouteTable, Settings,
     };
     use crate::config::{Config, Resource};
 
@@ -46,34 +47,46 @@ mod with_sdk {
     /// Without a region, say: it is tried again after this.
     const RETRY: Duration = Duration::from_secs(5);
 
-    pub(super) fn aws(config: &Config) -> Reach {
+    pub(super) fn aws(config: &Config) -> Result<Reach, StartError> {
         let settings = Settings {
             region: config.aws.region.clone(),
             profile: config.aws.profile.clone(),
             endpoint_url: config.aws.endpoint_url.clone(),
             call_timeout: config.aws.call_timeout,
         };
-        let late = Arc::new(Late { settings, line: OnceCell::new() });
+        let late = Arc::new(Late { settings, access: OnceCell::new(), line: OnceCell::new() });
+        let leases = leases::of(config, &late)?;
         let (changed, warm) = (Arc::clone(&late), Arc::clone(&late));
+        let (leases_changed, leases_warm) = (leases.clone(), leases.clone());
         let connections = (at_once(config) + 1).min(MOST_WARM);
-        Reach {
+        Ok(Reach {
             cloud: late,
+            leases: leases.map(|it| it as Arc<dyn LeaseTable>),
             who_am_i: Arc::new(|| Box::pin(async { who_am_i().await.map_err(|error| error.to_string()) })),
             way_changed: Box::new(move || {
                 if let Some(line) = changed.line.get() {
                     line.reconnect();
                 }
+                leases_changed.iter().for_each(|it| it.reconnect());
             }),
             background: Box::pin(async move {
-                loop {
-                    match warm.line().await {
-                        Ok(line) => line.keep_warm(connections, WARM_EVERY).await,
-                        // Whoever needs it says so.
-                        Err(_) => tokio::time::sleep(RETRY).await,
+                let ec2 = async {
+                    loop {
+                        match warm.line().await {
+                            Ok(line) => line.keep_warm(connections, WARM_EVERY).await,
+                            // Whoever needs it says so.
+                            Err(_) => tokio::time::sleep(RETRY).await,
+                        }
                     }
-                }
+                };
+                let leases = async {
+                    if let Some(leases) = &leases_warm {
+                        leases.keep_warm().await;
+                    }
+                };
+                futures_util::future::join(ec2, leases).await;
             }),
-        }
+        })
     }
 
     /// How many calls a takeover of all groups makes at the same time.
@@ -89,12 +102,113 @@ mod with_sdk {
     /// EC2, connected to when it is first needed: the region may have to come from IMDS.
     struct Late {
         settings: Settings,
+        access: OnceCell<Access>,
         line: OnceCell<Ec2>,
     }
 
     impl Late {
         async fn line(&self) -> Result<&Ec2, CloudError> {
-            self.line.get_or_try_init(|| Ec2::connect(&self.settings)).await
+            let connect = async || Ok(Ec2::on(self.access().await?, &self.settings));
+            self.line.get_or_try_init(connect).await
+        }
+
+        async fn access(&self) -> Result<&Access, CloudError> {
+            self.access.get_or_try_init(|| Access::open(&self.settings)).await
+        }
+    }
+
+    #[cfg(not(feature = "dynamodb"))]
+    mod leases {
+        use super::*;
+
+        /// There are none.
+        pub(super) enum Leases {}
+
+        impl Leases {
+            pub(super) fn reconnect(&self) {
+                match *self {}
+            }
+
+            pub(super) async fn keep_warm(&self) {
+                match *self {}
+            }
+        }
+
+        impl LeaseTable for Leases {
+            fn read<'a>(&'a self, _: &'a str) -> Answer<'a, Option<LeaseItem>> {
+                match *self {}
+            }
+
+            fn write<'a>(&'a self, _: &'a str, _: Option<u64>, _: &'a LeaseItem) -> Answer<'a, ()> {
+                match *self {}
+            }
+        }
+
+        pub(super) fn of(config: &Config, _: &Arc<Late>) -> Result<Option<Arc<Leases>>, StartError> {
+            config.lease.as_ref().map_or(Ok(None), |_| Err(StartError::NoDynamoDb))
+        }
+    }
+
+    #[cfg(feature = "dynamodb")]
+    mod leases {
+        use super::*;
+        use crate::agent::effects::lease_call_timeout;
+        use crate::cloud::dynamodb::{DynamoDb, Table};
+
+        /// DynamoDB, connected to when it is first needed, with the region and the credentials of EC2.
+        pub(super) struct Leases {
+            ec2: Arc<Late>,
+            table: Table,
+            line: OnceCell<DynamoDb>,
+        }
+
+        pub(super) fn of(config: &Config, ec2: &Arc<Late>) -> Result<Option<Arc<Leases>>, StartError> {
+            let leases = |lease: &crate::config::Lease| {
+                let table = Table {
+                    name: lease.table.clone(),
+                    endpoint_url: lease.endpoint_url.clone(),
+                    call_timeout: lease_call_timeout(lease, config.aws.call_timeout),
+                };
+                Arc::new(Leases { ec2: Arc::clone(ec2), table, line: OnceCell::new() })
+            };
+            Ok(config.lease.as_ref().map(leases))
+        }
+
+        impl Leases {
+            async fn line(&self) -> Result<&DynamoDb, CloudError> {
+                let connect = async || Ok(DynamoDb::on(self.ec2.access().await?, &self.table));
+                self.line.get_or_try_init(connect).await
+            }
+
+            pub(super) fn reconnect(&self) {
+                if let Some(line) = self.line.get() {
+                    line.reconnect();
+                }
+            }
+
+            pub(super) async fn keep_warm(&self) {
+                loop {
+                    match self.line().await {
+                        Ok(line) => line.keep_warm(WARM_EVERY).await,
+                        Err(_) => tokio::time::sleep(RETRY).await,
+                    }
+                }
+            }
+        }
+
+        impl LeaseTable for Leases {
+            fn read<'a>(&'a self, group: &'a str) -> Answer<'a, Option<LeaseItem>> {
+                Box::pin(async move { self.line().await?.read(group).await })
+            }
+
+            fn write<'a>(
+                &'a self,
+                group: &'a str,
+                expect: Option<u64>,
+                item: &'a LeaseItem,
+            ) -> Answer<'a, ()> {
+                Box::pin(async move { self.line().await?.write(group, expect, item).await })
+            }
         }
     }
 
@@ -152,6 +266,14 @@ mod with_sdk {
             interface: &'a str,
         ) -> Answer<'a, ()> {
             Box::pin(async move { self.line().await?.create_route(table, destination, interface).await })
+        }
+
+        fn stop_instance<'a>(&'a self, instance: &'a str) -> Answer<'a, InstanceState> {
+            Box::pin(async move { self.line().await?.stop_instance(instance).await })
+        }
+
+        fn fence_obstacles<'a>(&'a self, instance: &'a str) -> Answer<'a, Vec<Obstacle>> {
+            Box::pin(async move { self.line().await?.fence_obstacles(instance).await })
         }
 
         fn write_tag<'a>(&'a self, resource: &'a str, key: &'a str, value: &'a str) -> Answer<'a, ()> {

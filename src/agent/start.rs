@@ -19,17 +19,19 @@ use super::heart::{Heart, Pulse, ToHeart};
 use super::links::{BindError, Links};
 use super::names::Names;
 use super::poller::Poller;
-use super::recorder::Recorder;
+use super::recorder::{Recorder, Written};
+use super::settings::settings;
 use super::shell::Shell;
 use super::shutdown::Signals;
 use super::status::{self, Recording};
 use super::store::{State, Store};
 use super::{clock, memory};
-use crate::cloud::Cloud;
-use crate::cluster::{Cluster, Event, GroupSettings, LinkId, Memory, NodeId, Settings, Shutdown, Wish};
-use crate::config::{Config, Keys, WhenIsolated, WhenSilent};
+use crate::cloud::{Cloud, LeaseTable};
+use crate::cluster::{Cluster, Event, LinkId, Memory, NodeId, Shutdown, Time, Wish};
+use crate::config::{Config, Keys, Resource};
 use crate::control::protocol::{Request, Response, VERSION};
 use crate::control::server::{ListenError, Listener};
+use crate::record;
 use crate::wire::{self, Keyring, NoSuchKey};
 
 /// How long the last writes may take after the last heartbeat.
@@ -55,6 +57,8 @@ pub struct Parts {
 pub struct Reach {
     /// The calls.
     pub cloud: Arc<dyn Cloud>,
+    /// The leases; `None`: no group's arbiter is DynamoDB.
+    pub leases: Option<Arc<dyn LeaseTable>>,
     /// What this node is in EC2; asked again and again until it is known.
     pub who_am_i: WhoAmI,
     /// Called when the way to EC2 may have changed under open connections.
@@ -71,6 +75,7 @@ pub struct Agent {
     effects: JoinHandle<()>,
     to_heart: ToHeart,
     pulse: Arc<Pulse>,
+    written: Option<Written>,
     at_once: Arc<AtomicBool>,
 }
 
@@ -101,6 +106,8 @@ pub enum StartError {
     },
     /// This binary was built without EC2.
     NoEc2,
+    /// This binary was built without DynamoDB, and a group's arbiter is `dynamodb`.
+    NoDynamoDb,
     /// The system has no thread, no file descriptor, no random number.
     System(io::Error),
 }
@@ -123,7 +130,6 @@ impl Agent {
         let poller = Poller::new().map_err(StartError::System)?;
         let runtime = runtime().map_err(StartError::System)?;
         let (store, state, remembered) = remembered(&config, &names);
-        let (recorder, recording) = recorder(&config);
 
         let (messages, inbox) = mpsc::channel();
         let pulse = Arc::new(Pulse::default());
@@ -131,7 +137,9 @@ impl Agent {
         let (words, from_heart) = tokio::sync::mpsc::unbounded_channel();
         let seed =
             getrandom::u64().map_err(|error| StartError::System(io::Error::other(error.to_string())))?;
-        let cluster = Cluster::new(settings(&config, me, remembered, seed), clock::now());
+        let now = clock::now();
+        let cluster = Cluster::new(settings(&config, me, remembered, seed), now);
+        let (recorder, recording, written) = recorder(&config, &names, &cluster, now);
         let session = cluster.session();
         let heart = Heart {
             cluster,
@@ -148,8 +156,8 @@ impl Agent {
         let beating = thread::Builder::new().name("heart".into()).spawn(move || heart.run());
         let heart = beating.map_err(StartError::System)?;
 
-        let Reach { cloud, who_am_i, way_changed, background } = reach;
-        let shell = Shell::new(config, me, session, names, cloud, to_heart.clone(), way_changed);
+        let Reach { cloud, leases, who_am_i, way_changed, background } = reach;
+        let shell = Shell::new(config, me, session, names, cloud, leases, to_heart.clone(), way_changed);
         let (shell, recording) = (Arc::new(shell), Arc::new(recording));
         let inside = runtime.enter();
         tokio::spawn(background);
@@ -160,7 +168,7 @@ impl Agent {
             listener.serve(move |request| answer(Arc::clone(&shell), Arc::clone(&recording), request)),
         );
         drop(inside);
-        Ok(Self { runtime, heart, effects, to_heart, pulse, at_once: Arc::default() })
+        Ok(Self { runtime, heart, effects, to_heart, pulse, written, at_once: Arc::default() })
     }
 
     /// Listens to the process's signals from now on: see the module `shutdown`.
@@ -189,6 +197,9 @@ impl Agent {
     pub fn wait(self) -> Ended {
         let well = self.heart.join().is_ok();
         let at_once = self.at_once.load(Ordering::Relaxed);
+        if let Some(written) = &self.written {
+            written.wait(LAST_TASKS);
+        }
         if !at_once {
             let _in_time =
                 self.runtime.block_on(async { tokio::time::timeout(LAST_WRITES, self.effects).await });
@@ -207,6 +218,9 @@ impl Agent {
         self.to_heart.wake();
         self.runtime.shutdown_background();
         let _ended = self.heart.join();
+        if let Some(written) = &self.written {
+            written.wait(LAST_TASKS);
+        }
     }
 }
 
@@ -240,46 +254,33 @@ fn remembered(config: &Config, names: &Names) -> (Store, State, Vec<Memory>) {
     (store, state, remembered)
 }
 
-fn recorder(config: &Config) -> (Recorder, Recording) {
-    match Recorder::start(&config.state_dir) {
-        Ok(recorder) => {
+fn recorder(
+    config: &Config,
+    names: &Names,
+    core: &Cluster,
+    now: Time,
+) -> (Recorder, Recording, Option<Written>) {
+    let names = record::Names {
+        cluster: names.cluster.clone(),
+        nodes: names.nodes.clone(),
+        groups: names.groups.clone(),
+        anchors: config
+            .groups
+            .iter()
+            .map(|group| group.resources.get(group.anchor).map_or("?", Resource::name).to_owned())
+            .collect(),
+    };
+    match Recorder::start(&config.state_dir, names, memory::boot(), core, now) {
+        Ok((recorder, written)) => {
             let folder = Some(config.state_dir.display().to_string());
             let dropped = recorder.dropped();
-            (recorder, Recording { folder, dropped })
+            (recorder, Recording { folder, dropped }, Some(written))
         }
         Err(error) => {
             let folder = config.state_dir.display();
             tracing::warn!(id = "recorder", "nothing is recorded: {folder} cannot be written to ({error})");
-            (Recorder::off(), Recording { folder: None, dropped: Arc::default() })
+            (Recorder::off(), Recording { folder: None, dropped: Arc::default() }, None)
         }
-    }
-}
-
-fn settings(config: &Config, me: NodeId, remembered: Vec<Memory>, seed: u64) -> Settings {
-    let small = |length: usize| u8::try_from(length).unwrap_or(u8::MAX);
-    let links = config.nodes.first().map_or(0, |node| node.links.len());
-    let beat = &config.heartbeat;
-    let groups = config.groups.iter().zip(remembered).map(|(group, memory)| GroupSettings {
-        when_silent: match group.when_silent {
-            WhenSilent::Take => crate::cluster::WhenSilent::Take,
-            WhenSilent::Hold => crate::cluster::WhenSilent::Hold,
-        },
-        release_when_isolated: group.when_isolated == WhenIsolated::Release,
-        memory,
-        ..GroupSettings::of(group.nodes.clone())
-    });
-    Settings {
-        me,
-        nodes: small(config.nodes.len()),
-        links: small(links),
-        interval: beat.interval,
-        warn_after: beat.warn_after,
-        dead_after: beat.dead_after,
-        first_dead_after: beat.first_dead_after,
-        call_timeout: config.aws.call_timeout,
-        config_hash: config.hash(),
-        seed,
-        groups: groups.collect(),
     }
 }
 
@@ -357,6 +358,10 @@ impl fmt::Display for StartError {
             ),
             Self::NoEc2 => f.write_str(
                 "this standin was built without EC2: build it with the feature `ec2`, which is on by default",
+            ),
+            Self::NoDynamoDb => f.write_str(
+                "this standin was built without DynamoDB, and a group has `arbiter = \"dynamodb\"`: build it with the \
+                 feature `dynamodb`, which is on by default",
             ),
             Self::System(error) => {
                 write!(f, "the system refuses a thread, a file or a random number: {error}")

@@ -7,7 +7,7 @@ use super::config::DEFAULT_FILE;
 use super::{Exit, Failure, Out};
 use crate::agent::log::{self, Format};
 use crate::agent::{Agent, Ended, Parts, aws, own_addresses};
-use crate::config::{Config, check_key_file};
+use crate::config::{Arbiter, Config, Fencing, check_key_file};
 
 const HELP: &str = "\
 The agent runs until it is told to end. It logs to standard error; STANDIN_LOG filters
@@ -129,6 +129,11 @@ fn banner(config: &Config, node: &str) {
         let anchor = resources.get(group.anchor).copied().unwrap_or_default();
         let name = &group.name;
         tracing::info!(id = "start", group = name, "anchor {anchor}; resources {}", resources.join(", "));
+        if group.fencing != Fencing::None || group.arbiter != Arbiter::Ec2 {
+            let (fencing, arbiter) = (group.fencing.word(), group.arbiter.word());
+            tracing::info!(id = "fencing", group = name, "fencing = {fencing}, arbiter = {arbiter}");
+            continue;
+        }
         tracing::warn!(
             id = "fencing",
             group = name,

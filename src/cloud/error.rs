@@ -15,7 +15,9 @@ pub enum ErrorKind {
     NotFound,
     /// Somebody else was faster: Resource.AlreadyAssociated, RouteAlreadyExists and their like.
     Conflict,
-    /// The request is against a rule of EC2 (an address outside the subnet, a limit): not retried.
+    /// Not possible in the present state of the instance (IncorrectInstanceState), and maybe in the next one.
+    WrongState,
+    /// The request is against a rule of the service (an address outside the subnet, a limit): not retried.
     Invalid,
     /// The endpoint could not be reached: the request was certainly not carried out.
     Unreachable,
@@ -52,17 +54,20 @@ impl CloudError {
 
 impl fmt::Display for CloudError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.kind {
-            ErrorKind::Throttled => "was throttled",
-            ErrorKind::Denied => "was denied",
-            ErrorKind::Credentials => "has no valid credentials",
-            ErrorKind::NotFound => "names what EC2 does not know",
-            ErrorKind::Conflict => "came second",
-            ErrorKind::Invalid => "was refused",
-            ErrorKind::Unreachable => "did not reach EC2",
-            ErrorKind::NoAnswer => "got no answer",
-        };
-        write!(f, "{} {what}: {}", self.action, self.message)?;
+        let (service, prefix) = service(self.action);
+        write!(f, "{} ", self.action)?;
+        match self.kind {
+            ErrorKind::Throttled => f.write_str("was throttled")?,
+            ErrorKind::Denied => f.write_str("was denied")?,
+            ErrorKind::Credentials => f.write_str("has no valid credentials")?,
+            ErrorKind::NotFound => write!(f, "names what {service} does not know")?,
+            ErrorKind::Conflict => f.write_str("came second")?,
+            ErrorKind::WrongState => f.write_str("came at the wrong moment")?,
+            ErrorKind::Invalid => f.write_str("was refused")?,
+            ErrorKind::Unreachable => write!(f, "did not reach {service}")?,
+            ErrorKind::NoAnswer => f.write_str("got no answer")?,
+        }
+        write!(f, ": {}", self.message)?;
         if let Some(code) = &self.code {
             write!(f, " [{code}]")?;
         }
@@ -70,9 +75,17 @@ impl fmt::Display for CloudError {
             write!(f, " (request {id})")?;
         }
         if self.kind == ErrorKind::Denied {
-            write!(f, " (allow ec2:{} in this node's IAM role)", self.action)?;
+            write!(f, " (allow {prefix}:{} in this node's IAM role)", self.action)?;
         }
         Ok(())
+    }
+}
+
+/// Whose action it is, and its prefix in IAM.
+fn service(action: &str) -> (&'static str, &'static str) {
+    match action {
+        "GetItem" | "PutItem" => ("DynamoDB", "dynamodb"),
+        _ => ("EC2", "ec2"),
     }
 }
 

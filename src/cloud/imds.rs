@@ -50,7 +50,7 @@ impl std::error::Error for NoIdentity {}
 /// # Errors
 /// [`NoIdentity`], with what to do about it.
 pub async fn who_am_i() -> Result<Identity, NoIdentity> {
-    let provider = ProviderConfig::without_region().with_http_client(super::ec2::http_client());
+    let provider = ProviderConfig::without_region().with_http_client(super::aws::line::http_client());
     let client = imds::Client::builder()
         .configure(&provider)
         .connect_timeout(Duration::from_millis(500))
@@ -120,6 +120,6 @@ async fn optional(client: &imds::Client, name: &str) -> Result<Option<String>, F
     match client.get(format!("/latest/meta-data/{name}")).await {
         Ok(text) => Ok(Some(text.as_ref().trim().to_owned())),
         Err(ImdsError::ErrorResponse(it)) if it.response().status().as_u16() == 404 => Ok(None),
-        Err(error) => Err((name.to_owned(), super::ec2::chain(&error).trim_end_matches('.').to_owned())),
+        Err(error) => Err((name.to_owned(), super::aws::chain(&error).trim_end_matches('.').to_owned())),
     }
 }

@@ -1,14 +1,21 @@
 //! EC2 in our own words: the calls that standin makes, what they answer, and how they fail.
 //!
 //! [`Cloud`] is what everything above speaks; `ec2/` (feature `ec2`) speaks to AWS, or to the sandbox,
-//! which answers in the same protocol.
+//! which answers in the same protocol. [`LeaseTable`](lease::LeaseTable) is the same for the lease, and
+//! `dynamodb.rs` (feature `dynamodb`) speaks to DynamoDB. Only these, `aws/` and `imds.rs` name the SDK.
 
+#[cfg(feature = "ec2")]
+pub mod aws;
+#[cfg(feature = "dynamodb")]
+pub mod dynamodb;
 #[cfg(feature = "ec2")]
 pub mod ec2;
 pub mod error;
+pub mod fence;
 pub mod identity;
 #[cfg(feature = "ec2")]
 pub mod imds;
+pub mod lease;
 
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
@@ -18,7 +25,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub use error::{CloudError, ErrorKind};
+pub use fence::Obstacle;
 pub use identity::{Identity, OwnInterface};
+pub use lease::{LeaseItem, LeaseTable};
 
 /// How EC2 is reached; what is absent comes from the environment, the profile or IMDS, as in the AWS tools.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -78,6 +87,16 @@ pub trait Cloud: Send + Sync {
         destination: &'a Destination,
         interface: &'a str,
     ) -> Answer<'a, ()>;
+    /// StopInstances with Force and SkipOsShutdown, of this one instance: "force stops and bypasses the graceful OS
+    /// shutdown" (User Guide, "Methods for stopping an instance"), so that its system has no word in it. Answers
+    /// the state that EC2 names: as a rule stopping. Only [`Self::instance`] tells when it has stopped; one that had
+    /// stopped before is no error. Fails for good with [`ErrorKind::Invalid`] if it is protected, a Spot Instance of
+    /// a one-time request, or boots from an instance store; with [`ErrorKind::WrongState`] if it is just starting,
+    /// or terminated.
+    fn stop_instance<'a>(&'a self, instance: &'a str) -> Answer<'a, InstanceState>;
+    /// What would make [`Self::stop_instance`] fail or be in vain: DescribeInstances, DescribeInstanceAttribute
+    /// (disableApiStop) and a dry run of StopInstances, at the same time. Stop protection is eventually consistent.
+    fn fence_obstacles<'a>(&'a self, instance: &'a str) -> Answer<'a, Vec<Obstacle>>;
     /// CreateTags: one tag on one resource; an existing value is overwritten.
     fn write_tag<'a>(&'a self, resource: &'a str, key: &'a str, value: &'a str) -> Answer<'a, ()>;
 }

@@ -1,9 +1,11 @@
 //! What one read of the anchor can say.
 
+use serde::{Deserialize, Serialize};
+
 use super::node::{NodeId, Session};
 
 /// Who holds the anchor, according to EC2. "Unknown" is not here: it is the absence of a good read.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub enum Owner {
     /// This node's interface.
     Mine,
@@ -18,7 +20,7 @@ pub enum Owner {
 }
 
 /// The counter that an active node writes into a tag of the anchor, while not all nodes hear all.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub struct Counter {
     /// Who wrote it.
     pub node: NodeId,
@@ -29,7 +31,7 @@ pub struct Counter {
 }
 
 /// One good read of the anchor.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub struct AnchorRead {
     /// Who holds it.
     pub owner: Owner,

@@ -1,5 +1,7 @@
 //! What the core wants done: imperatives. The shell carries them out and reports back with events.
 
+use serde::{Deserialize, Serialize};
+
 use super::heartbeat::Heartbeat;
 use super::lease::Lease;
 use super::node::{GroupId, NodeId};
@@ -8,9 +10,10 @@ use super::settings::Memory;
 use super::time::Time;
 
 /// One thing to do.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub enum Command {
-    /// Send this heartbeat to its `to`, over its `link`.
+    /// Send this heartbeat to its `to`, over its `link`. Not recorded: it follows from the inputs.
+    #[serde(skip)]
     Send(Box<Heartbeat>),
     /// Ask EC2 who holds the anchor, and answer with [`AnchorRead`](super::Event::AnchorRead).
     ReadAnchor {
@@ -110,13 +113,14 @@ pub enum Command {
         memory: Memory,
     },
     /// Tell the operator.
+    #[serde(skip)]
     Tell(Notice),
     /// End the process: everything is said.
     Exit,
 }
 
 /// From whom the anchor is taken.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub enum TakeFrom {
     /// Whoever holds it.
     Anyone,
@@ -125,7 +129,7 @@ pub enum TakeFrom {
 }
 
 /// How a group's world on this node should be.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub enum Desired {
     /// This node serves: service active, guest addresses set up; with `repair` also everything but the
     /// anchor taken and repaired in EC2.

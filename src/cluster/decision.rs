@@ -1,14 +1,25 @@
 //! The decision table: what is known of the anchor and its holder -> what this node does.
 //!
 //! The rows are those of the design, by number; the first one that matches wins. This file is a pure
-//! function of a [`View`]: no time passes in it, nothing is remembered.
+//! function of a [`View`]: no time passes in it, nothing is remembered. [`SITUATIONS`] says what it has to
+//! decide and why; the tests and `docs/decision-table.md` are made from that list.
+
+mod columns;
+mod situation;
+mod situations;
+
+pub use columns::Columns;
+pub use situation::{Fact, Situation};
+pub use situations::SITUATIONS;
+
+use serde::{Deserialize, Serialize};
 
 use super::anchor::Owner;
 use super::command::TakeFrom;
 use super::node::NodeId;
 
 /// A row of the table.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub enum Row {
     /// The group is in maintenance.
     Maintenance = 1,
@@ -80,6 +91,32 @@ impl Row {
     /// Its number in the table.
     pub const fn number(self) -> u8 {
         self as u8
+    }
+
+    /// Whether a standby takes the group in it, or an active node takes it back.
+    pub const fn is_take(self) -> bool {
+        match self {
+            Self::Retake
+            | Self::Offered
+            | Self::HolderIdle
+            | Self::Proof
+            | Self::Silent
+            | Self::CounterAtRest
+            | Self::Free => true,
+            Self::Maintenance
+            | Self::NotSettled
+            | Self::Serve
+            | Self::Barred
+            | Self::Yield
+            | Self::ServeBlind
+            | Self::Isolated
+            | Self::OwnAnchor
+            | Self::OwnUnfit
+            | Self::Watch
+            | Self::BackSoon
+            | Self::Stranger
+            | Self::Unknown => false,
+        }
     }
 
     /// The situation in a few words, for log and status.

@@ -1,12 +1,14 @@
 //! What the core is told: facts, in the past tense.
 
+use serde::{Deserialize, Serialize};
+
 use super::anchor::AnchorRead;
 use super::heartbeat::Heartbeat;
 use super::lease::Lease;
 use super::node::{GroupId, LinkId, NodeId};
 
 /// One fact.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub enum Event {
     /// Time has passed: the deadline that the core asked for is over.
     Ticked,
@@ -140,7 +142,7 @@ pub enum Event {
 }
 
 /// How a service failed.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub enum ServiceFailure {
     /// It ran, and failed.
     Running,
@@ -149,7 +151,7 @@ pub enum ServiceFailure {
 }
 
 /// What an operator can ask for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Wish {
     /// Hand the group over, to this node or to the best one.
     Switchover(GroupId, Option<NodeId>),
@@ -164,7 +166,7 @@ pub enum Wish {
 }
 
 /// Why the process ends.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Shutdown {
     /// For good, or with the system: hand over, say goodbye.
     Stop,
@@ -173,7 +175,7 @@ pub enum Shutdown {
 }
 
 /// Whether an instance runs, according to EC2.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Running {
     /// Pending or running.
     Yes,
@@ -184,7 +186,7 @@ pub enum Running {
 }
 
 /// How a call failed, as far as the decision cares.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub enum Failure {
     /// Somebody else was faster.
     Conflict,

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::anchor::Owner;
 use super::node::{GroupId, LinkId, NodeId, NodeSet, Session};
 
 /// One heartbeat, from one node to one other node over one link.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
 pub struct Heartbeat {
     /// Who says it.
     pub from: NodeId,
@@ -47,7 +50,7 @@ pub struct Heartbeat {
 }
 
 /// "I heard you": the receiver's session and nonce.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Echo {
     /// The receiver's session.
     pub session: Session,
@@ -56,7 +59,7 @@ pub struct Echo {
 }
 
 /// The last heartbeat that the sender got from the receiver on this link.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Reply {
     /// Its `sent_us`, given back.
     pub sent_us: u64,
@@ -65,7 +68,7 @@ pub struct Reply {
 }
 
 /// A node's part in a group.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub enum Role {
     /// It could be the owner; it does not serve.
     #[default]
@@ -75,7 +78,8 @@ pub enum Role {
 }
 
 /// What a node says about one group.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
 pub struct GroupReport {
     /// Which group.
     pub group: GroupId,
@@ -100,7 +104,8 @@ pub struct GroupReport {
 }
 
 /// The group's maintenance setting.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(default)]
 pub struct Maintenance {
     /// Grows with each change; the higher one wins.
     pub version: u64,
@@ -109,7 +114,7 @@ pub struct Maintenance {
 }
 
 /// The owner's offer to hand the group over.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Offer {
     /// Its number, unique in the offerer's session.
     pub id: u64,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::Cluster;
 use super::command::Command;
 use super::event::{Failure, Running};
@@ -13,7 +15,7 @@ use super::time::Time;
 const CLOSELY: Duration = Duration::from_secs(15);
 
 /// The questions about one instance.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(super) struct InstanceReads {
     under_way: Option<(u64, Time)>,
     next: Time,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::Cluster;
 use super::command::Command;
 use super::event::Shutdown;
@@ -16,7 +18,7 @@ pub(super) const FAREWELL: Duration = Duration::from_millis(500);
 const HAND_OVER_BOUND: Duration = Duration::from_secs(15);
 
 /// The process is ending.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(super) struct Leaving {
     pub(super) how: Shutdown,
     pub(super) since: Time,

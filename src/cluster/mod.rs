@@ -20,6 +20,7 @@ mod random;
 mod sending;
 pub mod settings;
 pub mod snapshot;
+mod stance;
 pub mod time;
 
 pub use anchor::{AnchorRead, Counter, Owner};
@@ -36,7 +37,10 @@ pub use peer::PeerState;
 pub use random::Random;
 pub use settings::{Fencing, GroupSettings, LeaseSettings, Memory, Settings, WhenSilent};
 pub use snapshot::Snapshot;
+pub use stance::Stance;
 pub use time::Time;
+
+use serde::{Deserialize, Serialize};
 
 use std::collections::VecDeque;
 
@@ -46,7 +50,7 @@ use self::leaving::{FAREWELL, Leaving};
 use self::peer::{Peer, Received};
 
 /// This node's view of the cluster, and its decisions.
-#[derive(Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Cluster {
     settings: Settings,
     session: Session,
@@ -80,7 +84,7 @@ impl Cluster {
             .groups
             .iter()
             .zip(0..)
-            .map(|(group, id)| Group::new(GroupId(id), group, &settings, now))
+            .map(|(group, id)| Group::new(GroupId(id), group, &settings, &mut random, now))
             .collect();
         let out = Outbox { commands: VecDeque::new(), random, calls: 0, urgent: false };
         let instance_reads = vec![InstanceReads::default(); peers.len()];
@@ -126,6 +130,16 @@ impl Cluster {
         self.session
     }
 
+    /// What this core was told when it was made.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Whether an input at this moment would come so late that this process cannot have run meanwhile.
+    pub fn is_stalled(&self, now: Time) -> bool {
+        now.since(self.due) >= self.settings.interval
+    }
+
     /// Everything that an operator may want to know.
     pub fn snapshot(&self, now: Time) -> Snapshot {
         snapshot::of(self, now)
@@ -134,10 +148,10 @@ impl Cluster {
     /// A gap in our own running: others' silence is not to be counted over it; after a long one EC2 may
     /// say anything.
     fn notice_stall(&mut self, now: Time) {
-        let gap = now.since(self.due);
-        if gap < self.settings.interval {
+        if !self.is_stalled(now) {
             return;
         }
+        let gap = now.since(self.due);
         self.stalls += 1;
         for peer in &mut self.peers {
             peer.count_anew(now);
@@ -219,8 +233,7 @@ impl Cluster {
         let Some(at) = self.peers.iter().position(|peer| peer.id == beat.from) else { return };
         let peer = &mut self.peers[at];
         let was = peer.state(now, &self.settings);
-        let Received { counts, answer, confirmed } =
-            peer.receive(beat, self.session, &self.settings, &mut self.out.random, now);
+        let Received { counts, answer, confirmed } = peer.receive(beat, self.session, &self.settings, now);
         if counts && matches!(was, PeerState::NeverSeen | PeerState::Lost | PeerState::Left) {
             let text = format!("{{node {}}} is heard", beat.from.0);
             self.tell(Level::Info, "peer-heard", text, now);

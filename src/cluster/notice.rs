@@ -1,5 +1,7 @@
 //! What the core tells the operator: short sentences with a stable name each.
 
+use serde::{Deserialize, Serialize};
+
 use super::decision::Row;
 use super::node::GroupId;
 use super::time::Time;
@@ -22,7 +24,7 @@ pub struct Notice {
 }
 
 /// How loud a notice is.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub enum Level {
     /// A change that matters.
     Info,

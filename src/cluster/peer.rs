@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::event::Running;
 use super::heartbeat::{Echo, GroupReport, Heartbeat, Reply, Role};
 use super::link::Link;
@@ -21,7 +23,7 @@ const CANDIDATE_EVERY: Duration = Duration::from_millis(20);
 const ANSWER_EVERY: Duration = Duration::from_millis(5);
 
 /// A peer, as fine as an operator wants to know it.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub enum PeerState {
     /// It was not heard since we started.
     NeverSeen,
@@ -39,7 +41,7 @@ pub enum PeerState {
     Left,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Peer {
     pub(super) id: NodeId,
     pub(super) links: Vec<Link>,
@@ -62,6 +64,8 @@ pub(super) struct Peer {
     pub(super) running: Option<(Time, Running)>,
     refused_at: Option<Time>,
     nonce: u64,
+    /// A stream of its own, so that a recording's nonces do not depend on what else is drawn.
+    nonces: Random,
     echo: Option<Echo>,
     answered_at: Time,
     pub(super) asked_at: Time,
@@ -83,6 +87,7 @@ pub(super) struct Received {
 
 impl Peer {
     pub(super) fn new(id: NodeId, links: u8, random: &mut Random, now: Time) -> Self {
+        let mut nonces = Random::new(random.next());
         Self {
             id,
             links: (0..links).map(|_| Link::new(now)).collect(),
@@ -101,7 +106,8 @@ impl Peer {
             from: now,
             running: None,
             refused_at: None,
-            nonce: random.next(),
+            nonce: nonces.next(),
+            nonces,
             echo: None,
             answered_at: Time::ZERO,
             asked_at: Time::ZERO,
@@ -117,7 +123,6 @@ impl Peer {
         beat: &Heartbeat,
         mine: Session,
         settings: &Settings,
-        random: &mut Random,
         now: Time,
     ) -> Received {
         let link = usize::from(beat.link.0);
@@ -129,7 +134,7 @@ impl Peer {
             if beat.echo != Some(Echo { session: mine, nonce: self.nonce }) {
                 return self.meet(beat, now);
             }
-            self.confirm(beat, random);
+            self.confirm(beat);
             confirmed = true;
         }
         if !self.links[link].receive(beat.sequence, beat.sent_us, now, settings.warn_after) {
@@ -170,9 +175,9 @@ impl Peer {
         Received { counts: false, answer: Some(echo), confirmed: false }
     }
 
-    fn confirm(&mut self, beat: &Heartbeat, random: &mut Random) {
+    fn confirm(&mut self, beat: &Heartbeat) {
         self.session = Some(beat.session);
-        self.nonce = random.next();
+        self.nonce = self.nonces.next();
         self.left = false;
         self.back_until = None;
         self.running = None;
@@ -320,3 +325,6 @@ impl Peer {
         self.heard(now, settings) && self.hears.contains(me)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,10 @@
 //! SplitMix64 (Steele, Lea, Flood 2014): small, seedable, the same on every platform. For sessions, nonces
 //! and jitter; keys come from the operating system.
 
+use serde::{Deserialize, Serialize};
+
 /// A stream of numbers that follows from its seed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Random(u64);
 
 impl Random {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::heartbeat::Maintenance;
 use super::node::NodeId;
 use super::time::Time;
@@ -20,7 +22,8 @@ pub const ASK_EVERY: Duration = Duration::from_millis(50);
 pub const OFFER_TTL: Duration = Duration::from_secs(10);
 
 /// The core's settings: a part of the configuration, and what the shell remembers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default)]
 pub struct Settings {
     /// This node.
     pub me: NodeId,
@@ -46,6 +49,25 @@ pub struct Settings {
     pub groups: Vec<GroupSettings>,
 }
 
+/// What an older recording does not have.
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            me: NodeId(0),
+            nodes: 0,
+            links: 0,
+            interval: Duration::ZERO,
+            warn_after: Duration::ZERO,
+            dead_after: Duration::ZERO,
+            first_dead_after: Duration::ZERO,
+            call_timeout: Duration::ZERO,
+            config_hash: 0,
+            seed: 0,
+            groups: Vec::new(),
+        }
+    }
+}
+
 impl Settings {
     /// How long a holder may be idle (rows 10 and 13): first-dead-after, but long enough for one that has
     /// just started to settle and to find that the anchor is its own (row 9).
@@ -55,7 +77,8 @@ impl Settings {
 }
 
 /// One group's settings.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default)]
 pub struct GroupSettings {
     /// Its nodes, in order of preference. A node that is not in it only hears and tells.
     pub nodes: Vec<NodeId>,
@@ -81,6 +104,13 @@ pub struct GroupSettings {
     pub memory: Memory,
 }
 
+/// What an older recording does not have.
+impl Default for GroupSettings {
+    fn default() -> Self {
+        Self::of(Vec::new())
+    }
+}
+
 impl GroupSettings {
     /// A group of these nodes, everything else as it is by default.
     pub fn of(nodes: Vec<NodeId>) -> Self {
@@ -101,7 +131,7 @@ impl GroupSettings {
 }
 
 /// What a standby does when an armed holder is silent and nothing else is known.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub enum WhenSilent {
     /// Take over.
     #[default]
@@ -113,7 +143,7 @@ pub enum WhenSilent {
 }
 
 /// Whether EC2 has to stop the old active before, or while, the group is taken from it.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub enum Fencing {
     /// It is not stopped: its process may outlive the move of the address.
     #[default]
@@ -125,7 +155,7 @@ pub enum Fencing {
 }
 
 /// The lease: a time-bound right to be active.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub struct LeaseSettings {
     /// How long it lasts from the start of the first attempt of a renewal.
     pub length: Duration,
@@ -137,7 +167,8 @@ pub struct LeaseSettings {
 }
 
 /// What survives a restart of the agent.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
 pub struct Memory {
     /// The highest term that this node was active in or heard.
     pub term: u64,

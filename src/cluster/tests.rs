@@ -4,8 +4,16 @@ use std::time::Duration;
 
 use super::*;
 
+mod ec2;
+mod fencing;
+mod incidents;
+mod leases;
+mod losers;
+mod moves;
 mod rows;
 mod sessions;
+
+use ec2::{Delay, Held, TakeCall};
 
 pub(super) fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -32,22 +40,29 @@ pub(super) struct World {
     pub(super) read_lag: Option<Held>,
     pub(super) notices: Vec<(u8, Notice)>,
     pub(super) takes: Vec<(Time, u8, TakeFrom)>,
+    /// The same, with what EC2 made of them.
+    pub(super) calls: Vec<TakeCall>,
+    /// Nodes whose calls land late.
+    pub(super) delays: Vec<Delay>,
     pub(super) tags: Vec<(Time, u8, u64)>,
     pub(super) desired: Vec<Option<Desired>>,
     pub(super) exited: Vec<u8>,
     pub(super) datagrams: Vec<Heartbeat>,
+    /// DynamoDB: what stands there, and how calls fail.
+    pub(super) table: Option<Lease>,
+    pub(super) table_fails: Option<Failure>,
+    pub(super) guards: Vec<(Time, u8, Option<Time>)>,
+    pub(super) fences: Vec<(Time, u8, u8)>,
+    pub(super) fence_answer: Result<(), Failure>,
+    pub(super) probe_answers: bool,
+    /// What each core is told and decides, if it is recorded.
+    tapes: Vec<Option<incidents::Tape>>,
     queue: Vec<(Time, u8, Event)>,
+    /// Calls on their way to EC2: when they land, their place in `calls`, their number.
+    landing: Vec<(Time, usize, u64)>,
+    born: u32,
     seed: u64,
     settings: Settings,
-}
-
-/// Who holds an anchor in truth.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Held {
-    By(u8),
-    Nobody,
-    Orphaned,
-    Stranger,
 }
 
 pub(super) fn settings(nodes: u8) -> Settings {
@@ -92,11 +107,22 @@ impl World {
             read_lag: None,
             notices: Vec::new(),
             takes: Vec::new(),
+            calls: Vec::new(),
+            delays: Vec::new(),
             tags: Vec::new(),
             desired: vec![None; nodes],
             exited: Vec::new(),
             datagrams: Vec::new(),
+            table: None,
+            table_fails: None,
+            guards: Vec::new(),
+            fences: Vec::new(),
+            fence_answer: Ok(()),
+            probe_answers: true,
+            tapes: (0..nodes).map(|_| None).collect(),
             queue: Vec::new(),
+            landing: Vec::new(),
+            born: 0,
             seed: 1,
             settings,
         }
@@ -122,10 +148,17 @@ impl World {
     pub(super) fn tell(&mut self, node: u8, event: Event) {
         let now = self.now;
         let Some(core) = &mut self.nodes[usize::from(node)] else { return };
+        let tape = &mut self.tapes[usize::from(node)];
+        if let Some(tape) = tape {
+            tape.input(core, &event, now);
+        }
         core.handle(event, now);
         let mut commands = Vec::new();
         while let Some(command) = core.next_command() {
             commands.push(command);
+        }
+        if let Some(tape) = tape {
+            tape.output(core, &commands, now);
         }
         for command in commands {
             self.carry_out(node, command);
@@ -135,6 +168,7 @@ impl World {
     /// Lets so much time pass.
     pub(super) fn run(&mut self, for_: Duration) {
         let end = self.now + for_;
+        let mut at_once = 0;
         loop {
             let frozen = &self.frozen;
             let due = self
@@ -152,10 +186,15 @@ impl World {
                 .map(|(at, (time, ..))| (*time, at))
                 .min();
             let tick = due.map(|(at, _)| at);
-            let first = [tick, next.map(|(at, _)| at)].into_iter().flatten().min();
+            let landing = self.next_landing();
+            let first = [tick, next.map(|(at, _)| at), landing].into_iter().flatten().min();
             let Some(first) = first.filter(|first| *first <= end) else { break };
+            at_once = if first > self.now { 0 } else { at_once + 1 };
+            assert!(at_once < 10_000, "the cores go round in circles at {:?}", self.now);
             self.now = self.now.max(first);
-            if let Some((_, at)) = next.filter(|(time, _)| *time <= first) {
+            if landing.is_some_and(|at| at <= first) {
+                self.land_due();
+            } else if let Some((_, at)) = next.filter(|(time, _)| *time <= first) {
                 let (_, node, event) = self.queue.remove(at);
                 self.tell(node, event);
             } else if let Some((_, node)) = due {
@@ -185,6 +224,11 @@ impl World {
         self.notices.iter().any(|(from, notice)| *from == node && notice.id == id)
     }
 
+    fn table_later(&mut self, node: u8, event: Event) {
+        let unanswered = self.table_fails == Some(Failure::NoAnswer);
+        self.later(if unanswered { 3000 } else { 5 }, node, event);
+    }
+
     fn later(&mut self, after: u64, node: u8, event: Event) {
         self.queue.push((self.now + ms(after), node, event));
     }
@@ -208,9 +252,7 @@ impl World {
                 self.later(5, node, Event::InstanceRead { node: whose, call, answer });
             }
             Command::TakeAnchor { group, call, from } => {
-                self.takes.push((self.now, node, from));
-                let answer = if dark { Err(Failure::Passing) } else { self.take(node, group, from) };
-                self.later(10, node, Event::TakeAnswered { group, call, answer });
+                self.take_sent(node, group, call, from);
             }
             Command::WriteCounter { group, n } => {
                 self.tags.push((self.now, node, n));
@@ -225,11 +267,33 @@ impl World {
                 let ok = !(dark || self.tagless);
                 self.later(5, node, Event::OwnTagWritten { group, ok });
             }
-            Command::Fence { .. }
-            | Command::Probe { .. }
-            | Command::ReadLease { .. }
-            | Command::WriteLease { .. }
-            | Command::Guard { .. } => {}
+            Command::Fence { group, node: whose, call } => {
+                self.fences.push((self.now, node, whose.0));
+                if self.fence_answer.is_ok() {
+                    self.instances[usize::from(whose.0)] = Some(Running::Ending);
+                }
+                let answer = self.fence_answer;
+                self.later(5, node, Event::Fenced { group, node: whose, call, answer });
+            }
+            Command::Probe { group, call } => {
+                let answered = self.probe_answers;
+                self.later(20, node, Event::Probed { group, call, answered });
+            }
+            Command::ReadLease { group, call } => {
+                let answer = self.table_fails.map_or(Ok(self.table), Err);
+                self.table_later(node, Event::LeaseRead { group, call, answer });
+            }
+            Command::WriteLease { group, call, expect, lease } => {
+                let stands = self.table.map(|lease| lease.nonce) == expect;
+                let carried_out = !matches!(self.table_fails, Some(Failure::Passing | Failure::Refused));
+                if stands && carried_out {
+                    self.table = Some(lease);
+                }
+                let answer = if stands { Ok(()) } else { Err(Failure::Conflict) };
+                let answer = self.table_fails.map_or(answer, Err);
+                self.table_later(node, Event::LeaseWritten { group, call, answer });
+            }
+            Command::Guard { until, .. } => self.guards.push((self.now, node, until)),
             Command::Converge { group, desired, change } => {
                 if group.0 == 0 {
                     self.desired[usize::from(node)] = Some(desired);
@@ -248,28 +312,5 @@ impl World {
                 self.nodes[usize::from(node)] = None;
             }
         }
-    }
-
-    fn read(&self, node: u8, group: GroupId) -> AnchorRead {
-        let owner = match self.read_lag.unwrap_or(self.holder[usize::from(group.0)]) {
-            Held::By(holder) if holder == node => Owner::Mine,
-            Held::By(holder) => Owner::Theirs(NodeId(holder)),
-            Held::Nobody => Owner::Nobody,
-            Held::Orphaned => Owner::Orphaned,
-            Held::Stranger => Owner::Stranger,
-        };
-        AnchorRead { owner, counter: self.counter }
-    }
-
-    fn take(&mut self, node: u8, group: GroupId, from: TakeFrom) -> Result<(), Failure> {
-        if let Some(failure) = self.take_answer {
-            return Err(failure);
-        }
-        let held = &mut self.holder[usize::from(group.0)];
-        if from == TakeFrom::Nobody && (*held != Held::Nobody || self.in_the_way) {
-            return Err(Failure::Conflict);
-        }
-        *held = Held::By(node);
-        Ok(())
     }
 }

@@ -1,10 +1,14 @@
 //! From a file without problems to a [`Config`].
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use super::file::{File, GroupFile, Kind, Maybe, ResourceFile};
+use super::file::{File, GroupFile, Kind, LeaseFile, Maybe, ProbeFile, ResourceFile, ServiceFile};
 use super::report::Written;
-use super::{Aws, Config, ElasticIp, Group, Heartbeat, Hook, Node, PrivateIp, Resource, Route};
+use super::{
+    Arbiter, Ask, Aws, Config, ElasticIp, Group, Heartbeat, Hook, Lease, Node, PrivateIp, Probe, Resource,
+    Route, Service, Standby,
+};
 use crate::cluster::NodeId;
 
 /// The configuration; `None` if something is missing after all, which the passes before must have said.
@@ -22,7 +26,10 @@ pub(super) fn build(file: File) -> Option<Config> {
         Some(Node { name: node.name?.value, links })
     });
     let nodes: Vec<Node> = nodes.collect::<Option<_>>()?;
-    let groups = file.groups.into_iter().map(|it| group(it, &nodes)).collect::<Option<_>>()?;
+    let lease = lease(file.lease)?;
+    let groups = file.groups.into_iter().map(|it| group(it, &nodes, &lease));
+    let groups = groups.collect::<Option<Vec<_>>>()?;
+    let leased = groups.iter().any(|group| group.arbiter == Arbiter::Dynamodb);
     Some(Config {
         cluster: file.cluster?.value,
         key_file: file.key_file?.value,
@@ -35,12 +42,13 @@ pub(super) fn build(file: File) -> Option<Config> {
             endpoint_url: file.aws.endpoint_url.map(value),
             call_timeout: file.aws.call_timeout?.value,
         },
+        lease: leased.then_some(lease),
         state_dir: file.state_dir?.value,
         socket: file.socket?.value,
     })
 }
 
-fn group(file: GroupFile, nodes: &[Node]) -> Option<Group> {
+fn group(file: GroupFile, nodes: &[Node], lease: &Lease) -> Option<Group> {
     let anchor = file.anchor?.value;
     let members = match file.nodes {
         Some(named) => named.value.iter().map(|it| node_id(nodes, &it.value)).collect::<Option<_>>()?,
@@ -51,14 +59,63 @@ fn group(file: GroupFile, nodes: &[Node]) -> Option<Group> {
         let run = hook.run?.value.into_iter().map(value).collect();
         Some(Hook { on: hook.on?.value, run, timeout: hook.timeout?.value })
     });
+    let arbiter = file.arbiter?.value;
+    let probe = match file.probe {
+        Some(probe) => Some(self::probe(probe)?),
+        None => None,
+    };
+    let service = match file.service {
+        Some(service) => Some(self::service(service, arbiter, lease)?),
+        None => None,
+    };
     Some(Group {
         name: file.name?.value,
         nodes: members,
         anchor: resources.iter().position(|resource| resource.name() == anchor)?,
         resources,
         when_silent: file.when_silent?.value,
+        probe,
         when_isolated: file.when_isolated?.value,
+        arbiter,
+        fencing: file.fencing?.value,
+        when_fencing_fails: file.when_fencing_fails?.value,
+        failback: file.failback?.value,
+        migration_threshold: u32::try_from(file.migration_threshold?.value).ok()?,
+        failure_timeout: file.failure_timeout.map(value),
+        service,
         hooks: hooks.collect::<Option<_>>()?,
+    })
+}
+
+fn probe(file: ProbeFile) -> Option<Probe> {
+    let sip = file.sip_options.map(|it| Ask::SipOptions(it.value));
+    let tcp = file.tcp.map(|it| Ask::Tcp(it.value));
+    let command = file.command.map(|it| Ask::Command(it.value.into_iter().map(value).collect()));
+    Some(Probe { ask: sip.or(tcp).or(command)?, timeout: file.timeout?.value })
+}
+
+/// How long a service may take to stop, if that is not written and no lease says less.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+
+fn service(file: ServiceFile, arbiter: Arbiter, lease: &Lease) -> Option<Service> {
+    let (standby, stop_timeout) = match arbiter {
+        Arbiter::Ec2 => (Standby::Warm, STOP_TIMEOUT),
+        Arbiter::Dynamodb => (Standby::Cold, STOP_TIMEOUT.min(lease.stop_bound)),
+    };
+    Some(Service {
+        unit: file.unit?.value,
+        standby: file.standby.map_or(standby, value),
+        stop_timeout: file.stop_timeout.map_or(stop_timeout, value),
+    })
+}
+
+fn lease(file: LeaseFile) -> Option<Lease> {
+    Some(Lease {
+        table: file.table?.value,
+        length: file.length?.value,
+        stop_bound: file.stop_bound?.value,
+        grace: file.grace?.value,
+        endpoint_url: file.endpoint_url.map(value),
     })
 }
 

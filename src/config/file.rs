@@ -1,7 +1,7 @@
 //! The file as the operator wrote it: each value in its form, with its place. What is bad or absent is
 //! `None` here and a problem there, so that the rules can look at everything else.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use toml::de::DeTable;
 use super::forms;
 use super::report::{Problems, Spot, Written};
 use super::table::Table;
-use super::{HookEvent, WhenIsolated, WhenSilent};
+use super::{Arbiter, Fencing, HookEvent, Standby, WhenFencingFails, WhenIsolated, WhenSilent};
 use crate::cloud::Destination;
 
 /// A value that may be bad.
@@ -27,6 +27,7 @@ pub(super) struct File {
     pub(super) nodes: Vec<NodeFile>,
     pub(super) groups: Vec<GroupFile>,
     pub(super) aws: AwsFile,
+    pub(super) lease: LeaseFile,
 }
 
 /// `[heartbeat]`.
@@ -57,11 +58,45 @@ pub(super) struct GroupFile {
     /// `None`: all nodes.
     pub(super) nodes: Maybe<Vec<Written<String>>>,
     pub(super) anchor: Maybe<String>,
+    pub(super) arbiter: Maybe<Arbiter>,
     pub(super) when_silent: Maybe<WhenSilent>,
+    /// `None`: it is not written.
+    pub(super) probe: Option<ProbeFile>,
     pub(super) when_isolated: Maybe<WhenIsolated>,
+    pub(super) fencing: Maybe<Fencing>,
+    pub(super) when_fencing_fails: Maybe<WhenFencingFails>,
+    /// `None` in it: never.
+    pub(super) failback: Maybe<Option<Duration>>,
+    pub(super) migration_threshold: Maybe<i64>,
+    /// `None` also when it is not written: then only cleanup.
+    pub(super) failure_timeout: Maybe<Duration>,
+    /// `None`: it is not written.
+    pub(super) service: Option<ServiceFile>,
     /// In the order of the file.
     pub(super) resources: Vec<ResourceFile>,
     pub(super) hooks: Vec<HookFile>,
+}
+
+/// `[group.probe]`.
+#[derive(Debug)]
+pub(super) struct ProbeFile {
+    pub(super) spot: Spot,
+    pub(super) sip_options: Maybe<SocketAddr>,
+    pub(super) tcp: Maybe<SocketAddr>,
+    pub(super) command: Maybe<Vec<Written<String>>>,
+    /// Which of the three are written, well or badly.
+    pub(super) asks: Vec<&'static str>,
+    pub(super) timeout: Maybe<Duration>,
+}
+
+/// `[group.service]`.
+#[derive(Debug)]
+pub(super) struct ServiceFile {
+    pub(super) unit: Maybe<String>,
+    /// `None` also when it is not written: then it follows the arbiter.
+    pub(super) standby: Maybe<Standby>,
+    /// `None` also when it is not written: then it follows the lease.
+    pub(super) stop_timeout: Maybe<Duration>,
 }
 
 /// A resource, whatever its kind.
@@ -108,6 +143,19 @@ pub(super) struct AwsFile {
     pub(super) call_timeout: Maybe<Duration>,
 }
 
+/// `[lease]`.
+#[derive(Debug)]
+pub(super) struct LeaseFile {
+    /// Of its header; `None`: it is not written.
+    pub(super) spot: Option<Spot>,
+    pub(super) table: Maybe<String>,
+    pub(super) length: Maybe<Duration>,
+    pub(super) stop_bound: Maybe<Duration>,
+    /// `None` in it: none.
+    pub(super) grace: Maybe<Option<Duration>>,
+    pub(super) endpoint_url: Maybe<String>,
+}
+
 impl File {
     /// Reads the whole file; bad forms become problems.
     pub(super) fn read(top: &Table<'_>, problems: &mut Problems<'_>) -> Self {
@@ -134,6 +182,7 @@ impl File {
                 endpoint_url: form(aws.text("endpoint-url"), forms::endpoint, problems),
                 call_timeout: form(aws.text("call-timeout"), forms::duration, problems),
             },
+            lease: LeaseFile::read(top, problems),
         }
     }
 }
@@ -155,27 +204,83 @@ impl GroupFile {
         let mut resources: Vec<_> =
             tables.map(|(kind, table)| ResourceFile::read(kind, &table, problems)).collect();
         resources.sort_by_key(|resource| resource.spot.range.start);
-        choice(table.text("fencing"), &[("none", ())], &["before", "alongside"], problems);
-        choice(table.text("failback"), &[("never", ())], &["auto", "preferred"], problems);
         Self {
             spot: table.spot(),
             name: form(table.text("name"), forms::name, problems),
             nodes: table.list("nodes"),
             anchor: table.text("anchor"),
-            when_silent: choice(
-                table.text("when-silent"),
-                &[("take", WhenSilent::Take), ("hold", WhenSilent::Hold)],
-                &["probe"],
+            arbiter: choice(
+                table.text("arbiter"),
+                &[("ec2", Arbiter::Ec2), ("dynamodb", Arbiter::Dynamodb)],
                 problems,
             ),
+            when_silent: choice(
+                table.text("when-silent"),
+                &[("take", WhenSilent::Take), ("probe", WhenSilent::Probe), ("hold", WhenSilent::Hold)],
+                problems,
+            ),
+            probe: table.written("probe").map(|probe| ProbeFile::read(&probe, problems)),
             when_isolated: choice(
                 table.text("when-isolated"),
                 &[("keep", WhenIsolated::Keep), ("release", WhenIsolated::Release)],
-                &[],
                 problems,
             ),
+            fencing: choice(
+                table.text("fencing"),
+                &[("none", Fencing::None), ("before", Fencing::Before), ("alongside", Fencing::Alongside)],
+                problems,
+            ),
+            when_fencing_fails: choice(
+                table.text("when-fencing-fails"),
+                &[("hold", WhenFencingFails::Hold), ("take", WhenFencingFails::Take)],
+                problems,
+            ),
+            failback: form(table.text("failback"), |text| forms::duration_or(text, "never"), problems),
+            migration_threshold: table.integer("migration-threshold"),
+            failure_timeout: form(table.text("failure-timeout"), forms::duration, problems),
+            service: table.written("service").map(|service| ServiceFile::read(&service, problems)),
             resources,
             hooks: table.tables("hook").iter().map(|hook| HookFile::read(hook, problems)).collect(),
+        }
+    }
+}
+
+impl ProbeFile {
+    fn read(table: &Table<'_>, problems: &mut Problems<'_>) -> Self {
+        let asks = ["sip-options", "tcp", "command"];
+        Self {
+            spot: table.spot(),
+            sip_options: form(table.text("sip-options"), forms::udp_service, problems),
+            tcp: form(table.text("tcp"), forms::service_address, problems),
+            command: table.list("command"),
+            asks: asks.into_iter().filter(|ask| table.has(ask)).collect(),
+            timeout: form(table.text("timeout"), forms::duration, problems),
+        }
+    }
+}
+
+impl ServiceFile {
+    fn read(table: &Table<'_>, problems: &mut Problems<'_>) -> Self {
+        let standby = [("warm", Standby::Warm), ("cold", Standby::Cold)];
+        Self {
+            unit: form(table.text("unit"), forms::unit, problems),
+            standby: choice(table.text("standby"), &standby, problems),
+            stop_timeout: form(table.text("stop-timeout"), forms::duration, problems),
+        }
+    }
+}
+
+impl LeaseFile {
+    fn read(top: &Table<'_>, problems: &mut Problems<'_>) -> Self {
+        let empty = DeTable::new();
+        let table = top.table("lease", &empty);
+        Self {
+            spot: top.has("lease").then(|| table.spot()),
+            table: form(table.text("table"), forms::dynamodb_table, problems),
+            length: form(table.text("length"), forms::duration, problems),
+            stop_bound: form(table.text("stop-bound"), forms::duration, problems),
+            grace: form(table.text("grace"), |text| forms::duration_or(text, "none"), problems),
+            endpoint_url: form(table.text("endpoint-url"), forms::endpoint, problems),
         }
     }
 }
@@ -211,7 +316,7 @@ impl HookFile {
     fn read(table: &Table<'_>, problems: &mut Problems<'_>) -> Self {
         let events = [("promote", HookEvent::Promote), ("demote", HookEvent::Demote)];
         Self {
-            on: choice(table.text("on"), &events, &[], problems),
+            on: choice(table.text("on"), &events, problems),
             run: table.list("run"),
             timeout: form(table.text("timeout"), forms::duration, problems),
         }
@@ -236,23 +341,17 @@ fn form_list<T>(
     Some(Written { value: value.into_iter().map(|it| form(Some(it), &parse, problems)).collect(), spot })
 }
 
-/// One of a few words; `later` are words that the plan has and this version has not.
-fn choice<T: Copy>(
-    text: Maybe<String>,
-    words: &[(&str, T)],
-    later: &[&str],
-    problems: &mut Problems<'_>,
-) -> Maybe<T> {
+/// One of a few words.
+fn choice<T: Copy>(text: Maybe<String>, words: &[(&str, T)], problems: &mut Problems<'_>) -> Maybe<T> {
     let Written { value: typed, spot } = text?;
     if let Some((_, value)) = words.iter().find(|(word, _)| *word == typed) {
         return Some(Written { value: *value, spot });
     }
     let list: Vec<_> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-    let list = list.join(" or ");
-    if later.contains(&typed.as_str()) {
-        problems.add(&spot, format!("\"{typed}\" is not in this version"), format!("write {list}"));
-    } else {
-        problems.add(&spot, format!("only {list}"), format!("write {list}"));
-    }
+    let list = match list.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        Some(_) | None => list.concat(),
+    };
+    problems.add(&spot, format!("only {list}"), format!("write {list}"));
     None
 }

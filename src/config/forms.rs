@@ -1,6 +1,6 @@
 //! The forms of single values: what one text must look like, whatever else the file says.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,9 +22,11 @@ pub(super) fn name(text: &str) -> Result<String, Refusal> {
     )
 }
 
+const DURATION: &str = "a number with its unit (ms, s, m, h), from 1ms to 24h";
+
 /// A duration with its unit: 1 ms to 24 h.
 pub(super) fn duration(text: &str) -> Result<Duration, Refusal> {
-    let rule = "a duration is a number with its unit (ms, s, m, h), from 1ms to 24h";
+    let rule = format!("a duration is {DURATION}");
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
         return refuse(rule, format!("add the unit: \"{text}ms\" or \"{text}s\""));
     }
@@ -34,6 +36,16 @@ pub(super) fn duration(text: &str) -> Result<Duration, Refusal> {
         }
         Ok(_) | Err(_) => refuse(rule, "write it like \"250ms\" or \"2s\""),
     }
+}
+
+/// A duration, or the word for none.
+pub(super) fn duration_or(text: &str, none: &str) -> Result<Option<Duration>, Refusal> {
+    if text == none {
+        return Ok(None);
+    }
+    duration(text).map(Some).or_else(|_| {
+        refuse(format!("\"{none}\", or {DURATION}"), format!("write \"{none}\", or a time like \"10m\""))
+    })
 }
 
 /// An address that an interface can have.
@@ -72,6 +84,62 @@ pub(super) fn ipv4(text: &str) -> Result<Ipv4Addr, Refusal> {
             "move IPv6 by [[group.route]], whose destinations may be IPv6",
         ),
     }
+}
+
+/// Address and port of a service.
+pub(super) fn service_address(text: &str) -> Result<SocketAddr, Refusal> {
+    let rule = "address and port of the service; names are not looked up";
+    let remedy = "write it like \"203.0.113.10:5060\" or \"[2001:db8::a]:5060\"";
+    let Ok(service) = text.parse::<SocketAddr>() else { return refuse(rule, remedy) };
+    address(&service.ip().to_string())?;
+    if service.port() == 0 { refuse(rule, remedy) } else { Ok(service) }
+}
+
+/// The same with its protocol, of which there is one so far.
+pub(super) fn udp_service(text: &str) -> Result<SocketAddr, Refusal> {
+    match text.strip_prefix("udp:") {
+        Some(rest) => service_address(rest),
+        None => refuse(
+            "SIP is asked over UDP: udp:ADDRESS:PORT",
+            "write it like \"udp:203.0.113.10:5060\"; for another protocol there is tcp or command",
+        ),
+    }
+}
+
+/// A service unit of systemd (systemd.unit(5)).
+pub(super) fn unit(text: &str) -> Result<String, Refusal> {
+    const LONGEST: usize = 255;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || ":_.\\@-".contains(c);
+    let rule = "the name of a systemd unit that ends with .service";
+    match text.strip_suffix(".service") {
+        Some(name) if name.ends_with('@') => {
+            refuse("a template is not a unit", format!("name its instance: \"{name}INSTANCE.service\""))
+        }
+        Some(name)
+            if !name.is_empty()
+                && text.len() <= LONGEST
+                && !text.starts_with(['-', '.'])
+                && text.chars().all(allowed) =>
+        {
+            Ok(text.to_owned())
+        }
+        None if !text.is_empty() && text.chars().all(|c| allowed(c) && c != '.') => {
+            refuse(rule, format!("write it in full: \"{text}.service\""))
+        }
+        Some(_) | None => refuse(rule, "`systemctl list-units --type=service` shows the names"),
+    }
+}
+
+/// The name of a DynamoDB table ("Supported data types and naming rules in Amazon DynamoDB").
+pub(super) fn dynamodb_table(text: &str) -> Result<String, Refusal> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    if (3..=255).contains(&text.len()) && text.chars().all(allowed) {
+        return Ok(text.to_owned());
+    }
+    refuse(
+        "a table's name has 3 to 255 characters of a-z, A-Z, 0-9, '_', '-' and '.'",
+        "write the name alone, not the ARN; `aws dynamodb list-tables` shows it",
+    )
 }
 
 /// An id of EC2: its prefix and 8 or 17 hexadecimal digits.
@@ -201,7 +269,7 @@ pub(super) fn region(text: &str) -> Result<String, Refusal> {
     refuse("the name of an AWS region", remedy)
 }
 
-/// Another endpoint for EC2.
+/// Another endpoint for EC2 or DynamoDB.
 pub(super) fn endpoint(text: &str) -> Result<String, Refusal> {
     let rule = "a URL: http:// or https://, a host, and perhaps a port";
     let remedy = "write it like \"https://vpce-….ec2.ap-northeast-1.vpce.amazonaws.com\"";
@@ -258,6 +326,41 @@ mod tests {
         ] {
             assert!(destination(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn services() {
+        for good in ["203.0.113.10:5060", "[2001:db8::a]:5061", "127.0.0.1:5060"] {
+            assert_eq!(service_address(good).unwrap().to_string(), good);
+            assert_eq!(udp_service(&format!("udp:{good}")).unwrap().to_string(), good);
+        }
+        for bad in
+            ["203.0.113.10", "sip.example.com:5060", "10.0.0.1:0", "0.0.0.0:5060", "2001:db8::a:5060", ""]
+        {
+            assert!(service_address(bad).is_err(), "{bad}");
+        }
+        assert!(udp_service("tcp:203.0.113.10:5060").is_err() && udp_service("203.0.113.10:5060").is_err());
+        for good in ["asterisk.service", "pbx@tokyo.service", "a\\x2db.service", "user_1:x.service"] {
+            assert_eq!(unit(good).unwrap(), good);
+        }
+        for bad in [
+            "",
+            "asterisk",
+            "asterisk.socket",
+            ".service",
+            "pbx@.service",
+            "-a.service",
+            "a/b.service",
+            "a b.service",
+        ] {
+            assert!(unit(bad).is_err(), "{bad}");
+        }
+        assert!(unit("asterisk").unwrap_err().remedy.contains("\"asterisk.service\""));
+        assert!(dynamodb_table("standin").is_ok() && dynamodb_table("a.B_c-1").is_ok());
+        assert!(dynamodb_table("ab").is_err() && dynamodb_table("arn:aws:dynamodb").is_err());
+        assert_eq!(duration_or("never", "never").unwrap(), None);
+        assert_eq!(duration_or("10m", "never").unwrap(), Some(Duration::from_mins(10)));
+        assert!(duration_or("none", "never").is_err());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
-use super::{Config, Resource, WhenIsolated, WhenSilent};
+use super::{Arbiter, Config, Fencing, Group, Resource};
 
 impl Config {
     /// A hash over the effective values that must agree on all nodes: everything but key file, socket,
@@ -37,24 +37,52 @@ impl Config {
         }
         for group in &self.groups {
             let nodes: Vec<u8> = group.nodes.iter().map(|node| node.0).collect();
-            let silent = match group.when_silent {
-                WhenSilent::Take => "take",
-                WhenSilent::Hold => "hold",
-            };
-            let isolated = match group.when_isolated {
-                WhenIsolated::Keep => "keep",
-                WhenIsolated::Release => "release",
-            };
+            let silent = group.when_silent.word();
+            let isolated = group.when_isolated.word();
             line(format!("group {} {} {} {silent} {isolated}", group.name, words(&nodes), group.anchor));
             for resource in &group.resources {
                 line(resource_line(resource));
             }
+            safety_lines(group).into_iter().for_each(&mut line);
             for hook in &group.hooks {
                 line(format!("hook {:?} {:?} {}", hook.on, hook.run, hook.timeout.as_nanos()));
             }
         }
+        if let Some(lease) = &self.lease {
+            let grace = lease.grace.unwrap_or_default().as_nanos();
+            let (length, stop_bound) = (lease.length.as_nanos(), lease.stop_bound.as_nanos());
+            line(format!("lease {} {length} {stop_bound} {grace}", lease.table));
+        }
         out
     }
+}
+
+/// What is not at its default: earlier versions did not have these keys.
+fn safety_lines(group: &Group) -> Vec<String> {
+    let mut lines = Vec::new();
+    if group.arbiter != Arbiter::Ec2 {
+        lines.push(format!("arbiter {}", group.arbiter.word()));
+    }
+    if let Some(probe) = &group.probe {
+        lines.push(format!("probe {:?} {}", probe.ask, probe.timeout.as_nanos()));
+    }
+    if group.fencing != Fencing::None {
+        lines.push(format!("fencing {} {}", group.fencing.word(), group.when_fencing_fails.word()));
+    }
+    if let Some(failback) = group.failback {
+        lines.push(format!("failback {}", failback.as_nanos()));
+    }
+    if let Some(service) = &group.service {
+        let failures = group.failure_timeout.unwrap_or_default().as_nanos();
+        lines.push(format!(
+            "service {} {} {} {} {failures}",
+            service.unit,
+            service.standby.word(),
+            service.stop_timeout.as_nanos(),
+            group.migration_threshold,
+        ));
+    }
+    lines
 }
 
 fn resource_line(resource: &Resource) -> String {

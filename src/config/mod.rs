@@ -10,6 +10,7 @@ mod load;
 mod own_node;
 mod report;
 mod rules;
+mod safety;
 pub mod schema;
 mod show;
 mod table;
@@ -25,6 +26,9 @@ use crate::cluster::NodeId;
 pub use error::{ConfigError, Problem};
 pub use keys::{Keys, check_key_file};
 pub use own_node::OwnNodeError;
+pub use safety::{
+    Arbiter, Ask, Fencing, Lease, Probe, Service, Standby, WhenFencingFails, WhenIsolated, WhenSilent,
+};
 
 /// A duration as the file has it ("250ms", 1ms to 24h).
 ///
@@ -65,6 +69,8 @@ pub struct Config {
     pub groups: Vec<Group>,
     /// How EC2 is reached.
     pub aws: Aws,
+    /// The leases; `None`: no group's arbiter is DynamoDB.
+    pub lease: Option<Lease>,
     /// Where the agent keeps its small durable state.
     pub state_dir: PathBuf,
     /// The operator's Unix socket.
@@ -108,30 +114,26 @@ pub struct Group {
     pub resources: Vec<Resource>,
     /// What silence does (row 16).
     pub when_silent: WhenSilent,
-    /// What isolation does (row 8).
+    /// How the service is asked, with [`WhenSilent::Probe`] only.
+    pub probe: Option<Probe>,
+    /// What isolation does (row 8); with the lease it says nothing.
     pub when_isolated: WhenIsolated,
+    /// What decides who owns the group.
+    pub arbiter: Arbiter,
+    /// Whether EC2 stops the old active.
+    pub fencing: Fencing,
+    /// What happens when it cannot.
+    pub when_fencing_fails: WhenFencingFails,
+    /// The group goes back to a preferred node that has been fit for so long; `None`: never.
+    pub failback: Option<Duration>,
+    /// So many failures bar the service on a node; zero: none does.
+    pub migration_threshold: u32,
+    /// Failures are forgotten so long after the last one; `None`: only by cleanup.
+    pub failure_timeout: Option<Duration>,
+    /// The service that the agent starts and stops.
+    pub service: Option<Service>,
     /// Programs that run when this node becomes active or standby.
     pub hooks: Vec<Hook>,
-}
-
-/// What a standby does when the active node is silent and nothing else is known.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum WhenSilent {
-    /// Take over.
-    #[default]
-    Take,
-    /// Wait for proof or the operator.
-    Hold,
-}
-
-/// What an active node does that reaches neither EC2 nor a peer.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum WhenIsolated {
-    /// Go on serving.
-    #[default]
-    Keep,
-    /// Stop serving.
-    Release,
 }
 
 /// A program that runs when this node becomes active (promote) or standby (demote).

@@ -112,10 +112,23 @@ pub const KEYS: &[Key] = &[
     key("group", "name", Text, Refused, "its name"),
     key("group", "nodes", List, Means("all nodes, in the order of the file"), "its nodes, in order of preference"),
     key("group", "anchor", Text, Refused, "the resource whose holder owns the group: an Elastic IP, a private IP, or a route with one table and one destination"),
-    key("group", "when-silent", Text, Default("take"), "what a standby does when the active node is silent and nothing else is known: `take` or `hold`"),
-    key("group", "when-isolated", Text, Default("keep"), "what the active node does when it reaches neither EC2 nor a peer: `keep` or `release`"),
-    key("group", "fencing", Text, Default("none"), "only `none` in this version"),
-    key("group", "failback", Text, Default("never"), "only `never` in this version"),
+    key("group", "arbiter", Text, Default("ec2"), "what decides who owns the group: `ec2` (the anchor's holder) or `dynamodb` (the lease's)"),
+    key("group", "when-silent", Text, Default("take"), "what a standby does when the active node is silent and nothing else is known: `take`, `probe` or `hold`"),
+    key("group", "probe", Table, Means("none"), "with `when-silent = \"probe\"`: how the service is asked at the address that moves, as a caller would; one of `sip-options`, `tcp` and `command`"),
+    key("group.probe", "sip-options", Text, Means("none"), "a SIP OPTIONS request: `udp:ADDRESS:PORT`"),
+    key("group.probe", "tcp", Text, Means("none"), "a TCP connection: `ADDRESS:PORT`"),
+    key("group.probe", "command", List, Means("none"), "program and arguments, no shell; exit code 0 is an answer"),
+    key("group.probe", "timeout", Duration, Default("1s"), "no answer after this is none, 100ms to 10s"),
+    key("group", "when-isolated", Text, Default("keep"), "what the active node does when it reaches neither EC2 nor a peer: `keep` or `release`; not with the lease"),
+    key("group", "fencing", Text, Default("none"), "whether EC2 stops the silent node's instance: `none`, `before` the take (confirmed) or `alongside` it"),
+    key("group", "when-fencing-fails", Text, Default("hold"), "what a standby does when EC2 will not stop it: `hold` or `take`"),
+    key("group", "failback", Text, Default("never"), "`never`, or for how long a preferred node must have been fit before the group goes back to it (`10m`)"),
+    key("group", "migration-threshold", Integer, Default("3"), "so many failures bar the service on a node; 0: none does"),
+    key("group", "failure-timeout", Duration, Means("only cleanup"), "failures are forgotten so long after the last one"),
+    key("group", "service", Table, Means("none"), "the service that the agent starts and stops; it is not watched in this version"),
+    key("group.service", "unit", Text, Refused, "its systemd unit, `asterisk.service`; not enabled at boot if it is cold"),
+    key("group.service", "standby", Text, Means("`warm`; with the lease `cold`"), "`warm`: started at promotion if it does not run, never stopped; `cold`: runs on the active node only"),
+    key("group.service", "stop-timeout", Duration, Means("2s; with the lease at most `lease.stop-bound`"), "its cgroup is killed when it has not stopped after this"),
     key("group", "elastic-ip", Tables, Means("none"), "an Elastic IP that is re-associated"),
     key("group.elastic-ip", "name", Text, Refused, "its name"),
     key("group.elastic-ip", "allocation-id", Text, Refused, "`eipalloc-…`"),
@@ -139,18 +152,18 @@ pub const KEYS: &[Key] = &[
     key("aws", "profile", Text, Means("`AWS_PROFILE`, or the instance's role"), "profile of the shared AWS configuration files"),
     key("aws", "endpoint-url", Text, Means("the region's own"), "another endpoint for EC2: a VPC endpoint, the sandbox"),
     key("aws", "call-timeout", Duration, Default("3s"), "bound on each EC2 call, 100ms to 30s"),
+    key("", "lease", Table, Means("all defaults"), "the leases of groups with `arbiter = \"dynamodb\"`"),
+    key("lease", "table", Text, Default("standin"), "the DynamoDB table"),
+    key("lease", "length", Duration, Default("10s"), "how long a lease lasts, 5s to 5m; it is renewed every 0.2 of that"),
+    key("lease", "stop-bound", Duration, Default("2s"), "how long a service may take to stop, at most 0.4 of the length; at 0.8 of the length it is killed"),
+    key("lease", "grace", Text, Default("none"), "how long a lapsed lease may be outlived while DynamoDB does not answer and all other nodes of the group are heard as standby"),
+    key("lease", "endpoint-url", Text, Means("the region's own"), "another endpoint for DynamoDB"),
 ];
 
 /// Keys that operators will know from the plan or from elsewhere, and that this version does not have:
 /// table, name, what to do meanwhile.
-pub(super) const LATER: &[(&str, &str, &str)] = &[
-    ("", "arbiter", "leave it out: EC2 itself is the arbiter, by the group's anchor"),
-    ("group", "arbiter", "leave it out: EC2 itself is the arbiter, by the group's anchor"),
-    ("group", "service", "leave it out; [[group.hook]] runs a program of yours on promote and demote"),
-    ("group", "check", "leave it out: this version does not watch services"),
-    ("group", "migration-threshold", "leave it out: this version does not watch services"),
-    ("group", "failure-timeout", "leave it out: this version does not watch services"),
-];
+pub(super) const LATER: &[(&str, &str, &str)] =
+    &[("group", "check", "leave it out: this version does not watch services")];
 
 /// Words that other programs have for our keys: table, their word, ours.
 pub(super) const ELSEWHERE: &[(&str, &str, &str)] = &[
@@ -165,6 +178,7 @@ pub(super) const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("", "initdead", "heartbeat.first-dead-after"),
     ("", "udpport", "heartbeat.port"),
     ("", "auto_failback", "group.failback"),
+    ("", "arbiter", "group.arbiter"),
 ];
 
 /// The name that was probably meant: the nearest, if it is near.

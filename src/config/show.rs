@@ -5,7 +5,7 @@ use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
 use super::report::mask;
-use super::{Config, Group, HookEvent, Resource, WhenIsolated, WhenSilent};
+use super::{Arbiter, Ask, Config, Fencing, Group, HookEvent, Resource};
 
 impl Config {
     /// The effective values as TOML. Reading it again gives the same configuration, except where an
@@ -28,6 +28,14 @@ impl Config {
         page.optional("profile", self.aws.profile.as_deref(), "AWS_PROFILE, or the instance's role");
         page.optional("endpoint-url", self.aws.endpoint_url.as_deref(), "the region's own");
         page.value("call-timeout", duration(self.aws.call_timeout));
+        if let Some(lease) = &self.lease {
+            page.table("[lease]");
+            page.value("table", quoted(&lease.table));
+            page.value("length", duration(lease.length));
+            page.value("stop-bound", duration(lease.stop_bound));
+            page.value("grace", lease.grace.map_or_else(|| quoted("none"), duration));
+            page.optional("endpoint-url", lease.endpoint_url.as_deref(), "the region's own");
+        }
         for node in &self.nodes {
             page.table("[[node]]");
             page.value("name", quoted(&node.name));
@@ -49,18 +57,21 @@ impl Config {
         page.value("name", quoted(&group.name));
         page.value("nodes", list(&nodes));
         page.value("anchor", quoted(anchor));
-        let when_silent = match group.when_silent {
-            WhenSilent::Take => "take",
-            WhenSilent::Hold => "hold",
-        };
-        page.value("when-silent", quoted(when_silent));
-        let when_isolated = match group.when_isolated {
-            WhenIsolated::Keep => "keep",
-            WhenIsolated::Release => "release",
-        };
-        page.value("when-isolated", quoted(when_isolated));
-        page.value("fencing", quoted("none"));
-        page.value("failback", quoted("never"));
+        page.value("arbiter", quoted(group.arbiter.word()));
+        page.value("when-silent", quoted(group.when_silent.word()));
+        match group.arbiter {
+            Arbiter::Ec2 => page.value("when-isolated", quoted(group.when_isolated.word())),
+            Arbiter::Dynamodb => page.comment("when-isolated: the lease decides"),
+        }
+        page.value("fencing", quoted(group.fencing.word()));
+        match group.fencing {
+            Fencing::None => page.comment("when-fencing-fails: nothing is fenced"),
+            Fencing::Before | Fencing::Alongside => {
+                page.value("when-fencing-fails", quoted(group.when_fencing_fails.word()));
+            }
+        }
+        page.value("failback", group.failback.map_or_else(|| quoted("never"), duration));
+        show_service(group, page);
         for resource in &group.resources {
             match resource {
                 Resource::ElasticIp(it) => {
@@ -94,9 +105,35 @@ impl Config {
                 HookEvent::Demote => "demote",
             };
             page.value("on", quoted(on));
-            page.value("run", list(&hook.run.iter().map(|word| mask(word)).collect::<Vec<_>>()));
+            page.value("run", masked(&hook.run));
             page.value("timeout", duration(hook.timeout));
         }
+    }
+}
+
+/// The group's service, its failures, and how it is asked.
+fn show_service(group: &Group, page: &mut Page) {
+    if group.service.is_some() {
+        page.value("migration-threshold", group.migration_threshold);
+        match group.failure_timeout {
+            Some(timeout) => page.value("failure-timeout", duration(timeout)),
+            None => page.comment("failure-timeout: only cleanup"),
+        }
+    }
+    if let Some(probe) = &group.probe {
+        page.table("[group.probe]");
+        match &probe.ask {
+            Ask::SipOptions(address) => page.value("sip-options", quoted(&format!("udp:{address}"))),
+            Ask::Tcp(address) => page.value("tcp", quoted(&address.to_string())),
+            Ask::Command(command) => page.value("command", masked(command)),
+        }
+        page.value("timeout", duration(probe.timeout));
+    }
+    if let Some(service) = &group.service {
+        page.table("[group.service]");
+        page.value("unit", quoted(&service.unit));
+        page.value("standby", quoted(service.standby.word()));
+        page.value("stop-timeout", duration(service.stop_timeout));
     }
 }
 
@@ -134,6 +171,11 @@ fn quoted(text: &str) -> String {
 
 fn duration(duration: Duration) -> String {
     quoted(&humantime::format_duration(duration).to_string())
+}
+
+/// A command, without what looks like a secret.
+fn masked(command: &[String]) -> String {
+    list(&command.iter().map(|word| mask(word)).collect::<Vec<_>>())
 }
 
 fn list<T: ToString>(items: &[T]) -> String {

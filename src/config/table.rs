@@ -107,6 +107,18 @@ impl<'a> Table<'a> {
         Self { path: self.key(name), header: value.map_or(0..0, Spanned::span), entries }
     }
 
+    /// The table of this name, if it is written.
+    pub(super) fn written(&self, name: &str) -> Option<Self> {
+        let value = self.value(name)?;
+        let entries = value.get_ref().as_table()?;
+        Some(Self { path: self.key(name), header: value.span(), entries })
+    }
+
+    /// Whether something of this name is written.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
     /// The tables of this name.
     pub(super) fn tables(&self, name: &str) -> Vec<Self> {
         let array = self.value(name).and_then(|value| value.get_ref().as_array());

@@ -7,8 +7,8 @@ use std::sync::Mutex;
 
 use super::{Here, Roster};
 use crate::cloud::{
-    Address, Answer, Cloud, CloudError, Destination, ErrorKind, Identity, Instance, Interface,
-    InterfaceFilter, OwnInterface, PrivateAddress, RouteTable,
+    Address, Answer, Cloud, CloudError, Destination, ErrorKind, Identity, Instance, InstanceState, Interface,
+    InterfaceFilter, Obstacle, OwnInterface, PrivateAddress, RouteTable,
 };
 use crate::cluster::NodeId;
 use crate::config;
@@ -109,6 +109,15 @@ impl Cloud for Fake {
         interface: &'a str,
     ) -> Answer<'a, ()> {
         Box::pin(ready(self.called("CreateRoute", format!("{table} {destination} {interface}"))))
+    }
+
+    fn stop_instance<'a>(&'a self, instance: &'a str) -> Answer<'a, InstanceState> {
+        let answer = self.called("StopInstances", instance.to_owned());
+        Box::pin(ready(answer.map(|()| InstanceState::Stopping)))
+    }
+
+    fn fence_obstacles<'a>(&'a self, instance: &'a str) -> Answer<'a, Vec<Obstacle>> {
+        Box::pin(ready(self.called("DescribeInstanceAttribute", instance.to_owned()).map(|()| Vec::new())))
     }
 
     fn write_tag<'a>(&'a self, resource: &'a str, key: &'a str, value: &'a str) -> Answer<'a, ()> {

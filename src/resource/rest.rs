@@ -154,7 +154,10 @@ async fn acquire(run: Run<'_>, piece: &Piece) -> Ending {
             Err(error) => error,
         };
         let again = match error.kind {
-            ErrorKind::Throttled | ErrorKind::Unreachable | ErrorKind::Credentials => true,
+            ErrorKind::Throttled
+            | ErrorKind::Unreachable
+            | ErrorKind::Credentials
+            | ErrorKind::WrongState => true,
             // It may have landed. Looking is cheaper than a second remap, which AWS may charge for.
             ErrorKind::NoAnswer if is_here(run, piece).await => return Ending::Here,
             ErrorKind::NoAnswer => true,

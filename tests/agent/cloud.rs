@@ -1,17 +1,17 @@
 //! [`Cloud`] over the sandbox's model, without HTTP and without the SDK.
 
 use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use standin::cloud::{
     Address, Answer, Cloud, CloudError, Destination, ErrorKind, Identity, Instance, InstanceState, Interface,
-    InterfaceFilter, OwnInterface, PrivateAddress, Route, RouteTable,
+    InterfaceFilter, Obstacle, OwnInterface, PrivateAddress, Route, RouteTable,
 };
 use standin::sandbox::model::{
-    self, AddressView, ApiError, AssociateAddress, Describe, InterfaceView, Request, Response, RouteChange,
-    RouteTableView, RouteTarget, Spec, Target, Vpc,
+    self, AddressView, ApiError, AssociateAddress, Describe, Instances, InterfaceView, Protection, Request,
+    Response, RouteChange, RouteTableView, RouteTarget, Spec, Target, Vpc,
 };
 
 /// The VPC that both agents reach.
@@ -26,9 +26,17 @@ pub(crate) struct Line {
     world: World,
     node: &'static str,
     pub(crate) cut: AtomicBool,
+    /// Calls are carried out, and their answers are lost.
+    pub(crate) deaf: AtomicBool,
     pub(crate) delay_ms: AtomicU64,
     pub(crate) denied: Mutex<Option<&'static str>>,
     pub(crate) calls: Mutex<Vec<&'static str>>,
+    /// The address from which this node reaches EC2 changes when it takes the anchor.
+    pub(crate) way_moves: AtomicBool,
+    /// So the open connection is dead: what is sent over it stays without an answer.
+    dead: AtomicBool,
+    /// How often the agent has left its connection behind.
+    pub(crate) replaced: AtomicU32,
 }
 
 impl World {
@@ -41,9 +49,13 @@ impl World {
             world: self.clone(),
             node,
             cut: AtomicBool::default(),
+            deaf: AtomicBool::default(),
             delay_ms: AtomicU64::default(),
             denied: Mutex::default(),
             calls: Mutex::default(),
+            way_moves: AtomicBool::default(),
+            dead: AtomicBool::default(),
+            replaced: AtomicU32::default(),
         })
     }
 
@@ -102,6 +114,12 @@ impl World {
 }
 
 impl Line {
+    /// A new connection, over whatever way there is now.
+    pub(crate) fn reconnect(&self) {
+        self.replaced.fetch_add(1, Ordering::Relaxed);
+        self.dead.store(false, Ordering::Relaxed);
+    }
+
     async fn call(&self, request: Request) -> Result<Response, CloudError> {
         let action = request.action();
         self.calls.lock().unwrap().push(action);
@@ -111,12 +129,25 @@ impl Line {
             tokio::time::sleep(Duration::from_millis(500)).await;
             return Err(CloudError::new(ErrorKind::NoAnswer, action, "the test has cut the line"));
         }
+        if self.dead.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            // As the real one: silence without a status makes it leave the connection behind.
+            self.dead.store(false, Ordering::Relaxed);
+            return Err(CloudError::new(ErrorKind::NoAnswer, action, "the way has changed under it"));
+        }
         if *self.denied.lock().unwrap() == Some(action) {
             return Err(CloudError::new(ErrorKind::Denied, action, "You are not authorized"));
         }
         let now = self.world.start.elapsed();
         let answer = self.world.with(|vpc| vpc.call(self.node, &request, now));
         tokio::time::sleep(delay / 2).await;
+        let took = answer.is_ok() && matches!(request, Request::AssignPrivateIpAddresses { .. });
+        if took && self.way_moves.load(Ordering::Relaxed) {
+            self.dead.store(true, Ordering::Relaxed);
+        }
+        if self.deaf.load(Ordering::Relaxed) {
+            return Err(CloudError::new(ErrorKind::NoAnswer, action, "the test has lost the answer"));
+        }
         answer.map_err(|error| failed(action, &error))
     }
 }
@@ -124,6 +155,7 @@ impl Line {
 fn failed(action: &'static str, error: &ApiError) -> CloudError {
     let kind = match error.code {
         "RequestLimitExceeded" => ErrorKind::Throttled,
+        "IncorrectInstanceState" => ErrorKind::WrongState,
         "Resource.AlreadyAssociated" | "RouteAlreadyExists" | "InvalidIPAddress.InUse" => ErrorKind::Conflict,
         "InvalidParameterValue" if action == "AssignPrivateIpAddresses" => ErrorKind::Conflict,
         "InvalidRoute.NotFound" | "InvalidParameterValue" if action == "ReplaceRoute" => ErrorKind::NotFound,
@@ -305,6 +337,26 @@ impl Cloud for Line {
     ) -> Answer<'a, ()> {
         let request = Request::CreateRoute(change(table, destination, interface));
         Box::pin(async move { self.call(request).await.map(drop) })
+    }
+
+    fn stop_instance<'a>(&'a self, instance: &'a str) -> Answer<'a, InstanceState> {
+        let ids = vec![instance.to_owned()];
+        let hard = Instances { ids, force: true, skip_os_shutdown: true, dry_run: false };
+        Box::pin(async move {
+            let answer = self.call(Request::StopInstances(hard)).await?;
+            let Response::InstanceStates(changes) = answer else { panic!("another answer") };
+            Ok(state(changes[0].current))
+        })
+    }
+
+    fn fence_obstacles<'a>(&'a self, instance: &'a str) -> Answer<'a, Vec<Obstacle>> {
+        let attribute = Protection::Stop;
+        let request =
+            Request::DescribeInstanceAttribute { instance: instance.into(), attribute, dry_run: false };
+        Box::pin(async move {
+            let Response::Protection { on, .. } = self.call(request).await? else { panic!("another answer") };
+            Ok(on.then_some(Obstacle::StopProtection).into_iter().collect())
+        })
     }
 
     fn write_tag<'a>(&'a self, resource: &'a str, key: &'a str, value: &'a str) -> Answer<'a, ()> {

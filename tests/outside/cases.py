@@ -123,7 +123,7 @@ case("interfaces: filter addresses.private-ip-address", N, ["one-0"],
 case("interfaces: filter private-ip-address", N, ["two-1"], enis(by("private-ip-address", "10.0.1.12")))
 case("interfaces: filter vpc-id and address", N, ["one-0"],
      enis(lambda t: by("vpc-id", t.id["vpc-main"]) + by("addresses.private-ip-address", "10.0.0.11")))
-case("interfaces: filter subnet-id", N, ["one-1", "two-1"], enis(lambda t: by("subnet-id", t.id["subnet-b"])))
+case("interfaces: filter subnet-id", N, ["one-1", "spot-0", "two-1"], enis(lambda t: by("subnet-id", t.id["subnet-b"])))
 case("interfaces: filter status available", N, ["foreign", "free"], enis(by("status", "available")))
 case("interfaces: filter that finds nothing", N, [], enis(by("addresses.private-ip-address", "10.0.0.99")))
 case("interfaces: unknown filter", N, "InvalidParameterValue",
@@ -175,18 +175,41 @@ case("instances: malformed id", "API Error codes", "InvalidInstanceID.Malformed"
      moto="InvalidInstanceID.NotFound", why="moto does not look at the form of an id")
 case("instances: filter instance-id, unknown", I, [], instances(by("instance-id", "i-00000000000000000")))
 case("instances: filter instance-id", I, ["one"], instances(lambda t: by("instance-id", t.id["one"])))
-case("instances: filter instance-state-name", I, ["one", "single", "two"],
+case("instances: filter instance-state-name", I, ["one", "single", "spot", "two"],
      instances(by("instance-state-name", "running", "stopped")))
 case("instances: filter private-ip-address", I, ["two"], instances(by("private-ip-address", "10.0.0.12")))
+
+
+def instances_or_code(filters):
+    return lambda t: (lambda code: instances(filters)(t) if code == "OK" else code)(
+        t.code("describe_instances", Filters=filters))
+
+
+case("instances: filter instance-lifecycle", I, ["spot"], instances_or_code(by("instance-lifecycle", "spot")),
+     moto="an answer that is no XML", why="'NotImplementedError' in moto: HTTP 500")
+case("instances: filter root-device-type", I, ["one", "single", "spot", "two"],
+     instances_or_code(by("root-device-type", "ebs")),
+     moto="an answer that is no XML", why="'NotImplementedError' in moto: HTTP 500")
+
+
+def instance(name, *keys):
+    def ask(t):
+        it = t.ec2.describe_instances(InstanceIds=[t.id[name]])["Reservations"][0]["Instances"][0]
+        return [it.get(key) for key in keys]
+    return ask
+
+
+case("instances: on demand, from EBS", I, [None, "ebs"], instance("one", "InstanceLifecycle", "RootDeviceType"))
+case("instances: a spot instance", I, ["spot"], instance("spot", "InstanceLifecycle"))
 case("instances: dry run", I, "DryRunOperation", lambda t: t.code("describe_instances", DryRun=True))
 case("instances: interfaces by device index", I, ["one-0", "one-1"],
      lambda t: [t.name(it["NetworkInterfaceId"]) for it in sorted(
          t.ec2.describe_instances(InstanceIds=[t.id["one"]])["Reservations"][0]["Instances"][0]["NetworkInterfaces"],
          key=lambda it: it["Attachment"]["DeviceIndex"])])
-case("instance status: running ones only", "API DescribeInstanceStatus", ["OK", ["single", "two"]],
+case("instance status: running ones only", "API DescribeInstanceStatus", ["OK", ["single", "spot", "two"]],
      run(lambda t: t.code("stop_instances", InstanceIds=[t.id["one"]], Force=True),
          lambda t: t.names(it["InstanceId"] for it in t.ec2.describe_instance_status()["InstanceStatuses"])))
-case("instance status: all", "API DescribeInstanceStatus", ["stopped", 3],
+case("instance status: all", "API DescribeInstanceStatus", ["stopped", 4],
      run(lambda t: (t.code("stop_instances", InstanceIds=[t.id["one"]]), t.until("one", "stopped"))[1],
          lambda t: len(t.ec2.describe_instance_status(IncludeAllInstances=True)["InstanceStatuses"])))
 case("instance status: ok", "API DescribeInstanceStatus", ["ok", "ok"],
@@ -492,6 +515,59 @@ case("stop: one unknown id stops nobody", ST, ["InvalidInstanceID.NotFound", "ru
          lambda t: t.state("one")))
 case("stop: dry run changes nothing", ST, ["DryRunOperation", "running"],
      run(stop("one", DryRun=True), lambda t: t.state("one")))
+case("stop: twice, and what it says", ST, ["OK", "stopped", ["stopped", "stopped"]],
+     run(stop("one"), lambda t: t.until("one", "stopped"),
+         lambda t: (lambda it: [it["PreviousState"]["Name"], it["CurrentState"]["Name"]])(
+             t.ec2.stop_instances(InstanceIds=[t.id["one"]], Force=True, SkipOsShutdown=True)["StoppingInstances"][0])),
+     moto=["OK", "stopped", ["stopped", "stopping"]], why="it has stopped: there is nothing to stop")
+case("stop: a spot instance of a one-time request", "UG Stop a Spot Instance", ["UnsupportedOperation", "running"],
+     run(stop("spot", Force=True, SkipOsShutdown=True), lambda t: t.state("spot")),
+     moto=["OK", "stopped"], why="only Spot Instances of a persistent request can be stopped")
+case("stop: no id", ST, "MissingParameter", lambda t: t.code("stop_instances"),
+     moto="OK", why="InstanceId.N is required")
+
+SP = "UG Enable stop protection"
+
+
+def protect(attribute="DisableApiStop", on=True, name="one", **more):
+    return lambda t: t.code("modify_instance_attribute", InstanceId=t.id.get(name, name),
+                            **{attribute: {"Value": on}}, **more)
+
+
+def protected(attribute="disableApiStop", name="one"):
+    def ask(t):
+        it = t.ec2.describe_instance_attribute(InstanceId=t.id[name], Attribute=attribute)
+        return it[attribute[0].upper() + attribute[1:]]["Value"]
+    return ask
+
+
+DA, MA = "API DescribeInstanceAttribute", "API ModifyInstanceAttribute"
+case("protection: off at first", DA, [False, False], run(protected(), protected("disableApiTermination")))
+case("protection: on, and off again", MA, ["OK", True, "OK", False],
+     run(protect(), protected(), protect(on=False), protected()))
+case("protection: from a stop", SP, ["OK", "OperationNotPermitted", "running"],
+     run(protect(), stop("one"), lambda t: t.state("one")))
+case("protection: from a stop, Force and SkipOsShutdown do not help", SP, ["OK", "OperationNotPermitted", "running"],
+     run(protect(), stop("one", Force=True, SkipOsShutdown=True), lambda t: t.state("one")))
+case("protection: from a stop is also one from a termination", SP, ["OK", "OperationNotPermitted", "running"],
+     run(protect(), lambda t: t.code("terminate_instances", InstanceIds=[t.id["one"]]), lambda t: t.state("one")),
+     moto=["OK", "OK", "terminated"], why="'Stop protection also protects your instance from accidental termination'")
+case("protection: from a termination is not one from a stop", "UG Change termination protection",
+     ["OK", "OperationNotPermitted", "OK", "stopped"],
+     run(protect("DisableApiTermination"), lambda t: t.code("terminate_instances", InstanceIds=[t.id["one"]]),
+         stop("one", Force=True, SkipOsShutdown=True), lambda t: t.until("one", "stopped")))
+case("protection: stopping works once it is off", SP, ["OK", "OK", "OK", "stopped"],
+     run(protect(), protect(on=False), stop("one"), lambda t: t.until("one", "stopped")))
+case("protection: not for a spot instance", SP, [True, False],
+     run(lambda t: protect(name="spot")(t) != "OK", protected(name="spot")),
+     moto=[False, True], why="'You can\'t enable stop protection for Spot Instances'")
+case("protection: unknown instance", MA, "InvalidInstanceID.NotFound", protect(name="i-00000000000000000"))
+case("protection: asked of an unknown instance", DA, "InvalidInstanceID.NotFound",
+     lambda t: t.code("describe_instance_attribute", InstanceId="i-00000000000000000", Attribute="disableApiStop"))
+case("protection: unknown attribute", DA, "InvalidParameterValue",
+     lambda t: t.code("describe_instance_attribute", InstanceId=t.id["one"], Attribute="colour"))
+case("protection: dry run changes nothing", MA, ["DryRunOperation", False],
+     run(protect(DryRun=True), protected()))
 case("start again", "API StartInstances", ["OK", "stopped", "OK", "running"],
      run(stop("one"), lambda t: t.until("one", "stopped"),
          lambda t: t.code("start_instances", InstanceIds=[t.id["one"]]), lambda t: t.until("one", "running")))
@@ -591,3 +667,10 @@ case("cli: create-tags", TG, ["OK", {"n": "1"}],
          lambda t: t.tags("rtb-main")))
 case("cli: stop-instances", ST, "stopping",
      lambda t: t.cli("stop-instances", "--instance-ids", t.id["one"], "--force")["StoppingInstances"][0]["CurrentState"]["Name"])
+case("cli: stop-instances, hard", ST, "stopping",
+     lambda t: t.cli("stop-instances", "--instance-ids", t.id["one"], "--force", "--skip-os-shutdown")["StoppingInstances"][0]["CurrentState"]["Name"])
+case("cli: modify-instance-attribute, then stop-instances", SP, ["OK", "OperationNotPermitted"],
+     run(lambda t: t.cli("modify-instance-attribute", "--instance-id", t.id["one"], "--disable-api-stop"),
+         lambda t: t.cli("stop-instances", "--instance-ids", t.id["one"], "--force", "--skip-os-shutdown")))
+case("cli: describe-instance-attribute", DA, False,
+     lambda t: t.cli("describe-instance-attribute", "--instance-id", t.id["one"], "--attribute", "disableApiStop")["DisableApiStop"]["Value"])

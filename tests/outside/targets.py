@@ -15,7 +15,7 @@ REGION = "eu-central-1"
 
 
 def post(url):
-    urllib.request.urlopen(urllib.request.Request(url, data=b"", method="POST"), timeout=10).read()
+    urllib.request.urlopen(urllib.request.Request(url, data=b"", method="POST"), timeout=60).read()
 
 
 class Target:
@@ -43,7 +43,7 @@ class Target:
             parameter_validation=False,
             retries={"total_max_attempts": 1},
             connect_timeout=5,
-            read_timeout=10,
+            read_timeout=60,
         )
         return boto3.client(
             "ec2",
@@ -196,20 +196,22 @@ class Moto(Target):
             self.id["subnet-" + name] = subnet["SubnetId"]
         for name, subnet, address in (
             ("one-0", "a", "10.0.0.11"), ("one-1", "b", "10.0.1.11"), ("two-0", "a", "10.0.0.12"),
-            ("two-1", "b", "10.0.1.12"), ("single-0", "a", "10.0.0.13"), ("free", "a", "10.0.0.20"),
+            ("two-1", "b", "10.0.1.12"), ("single-0", "a", "10.0.0.13"), ("spot-0", "b", "10.0.1.14"),
+            ("free", "a", "10.0.0.20"),
             ("foreign", "other", "10.1.0.20"),
         ):
             made = ec2.create_network_interface(
                 SubnetId=self.id["subnet-" + subnet], PrivateIpAddress=address, Description=name
             )
             self.id[name] = made["NetworkInterface"]["NetworkInterfaceId"]
-        for name, count in (("one", 2), ("two", 2), ("single", 1)):
+        for name, count in (("one", 2), ("two", 2), ("single", 1), ("spot", 1)):
             interfaces = [
                 {"DeviceIndex": index, "NetworkInterfaceId": self.id[f"{name}-{index}"]}
                 for index in range(count)
             ]
+            market = {"InstanceMarketOptions": {"MarketType": "spot"}} if name == "spot" else {}
             run = ec2.run_instances(
-                ImageId="ami-12c6146b", MinCount=1, MaxCount=1, NetworkInterfaces=interfaces
+                ImageId="ami-12c6146b", MinCount=1, MaxCount=1, NetworkInterfaces=interfaces, **market
             )
             self.id[name] = run["Instances"][0]["InstanceId"]
         ec2.assign_private_ip_addresses(
@@ -233,5 +235,5 @@ class Moto(Target):
             RouteTableId=self.id["rtb-main"], DestinationCidrBlock="10.99.0.0/24",
             NetworkInterfaceId=self.id["one-0"],
         )
-        for name in ("trunk", "spare", "service", "one", "two", "single"):
+        for name in ("trunk", "spare", "service", "one", "two", "single", "spot"):
             ec2.create_tags(Resources=[self.id[name]], Tags=[{"Key": "Name", "Value": name}])

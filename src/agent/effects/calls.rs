@@ -23,7 +23,7 @@ pub(super) async fn read_anchor(shell: Arc<Shell>, group: GroupId, call: u64) {
         resource::observe_anchor(cloud, anchor(settings)?, &here, &shell.roster, &key).await
     };
     // A holder that is not known costs a second Describe.
-    let answer = bounded(&shell, read_action(settings), 2, read).await;
+    let answer = bounded(&shell, read_action(settings), ec2_calls(&shell, 2), read).await;
     shell.heart.event(Event::AnchorRead { group, call, answer });
 }
 
@@ -39,7 +39,7 @@ pub(super) async fn take_anchor(shell: Arc<Shell>, group: GroupId, call: u64, fr
         in_time(take_action(settings), decided, clock::now(), shell.unnoticed())?;
         resource::take_anchor(shell.cloud.as_ref(), anchor(settings)?, &here, from).await
     };
-    let answer = bounded(&shell, take_action(settings), 1, take).await;
+    let answer = bounded(&shell, take_action(settings), ec2_calls(&shell, 1), take).await;
     let now = clock::now();
     shell.timeline.take_answered(group, answer.is_ok(), now, &shell.names);
     if answer.is_ok() {
@@ -56,7 +56,7 @@ pub(super) async fn read_instance(shell: Arc<Shell>, node: NodeId, call: u64) {
         };
         Ok(shell.cloud.instance(&instance).await?.map(|it| running(it.state)))
     };
-    let answer = bounded(&shell, "DescribeInstances", 1, read).await;
+    let answer = bounded(&shell, "DescribeInstances", ec2_calls(&shell, 1), read).await;
     shell.heart.event(Event::InstanceRead { node, call, answer });
 }
 
@@ -68,7 +68,7 @@ pub(super) async fn write_counter(shell: Arc<Shell>, group: GroupId, n: u64) {
         let value = counter_value(shell.names.node(shell.me), shell.session, n);
         resource::write_counter(shell.cloud.as_ref(), anchor(settings)?, &here, &key, &value).await
     };
-    let ok = bounded(&shell, "CreateTags", 1, write).await.is_ok();
+    let ok = bounded(&shell, "CreateTags", ec2_calls(&shell, 1), write).await.is_ok();
     shell.heart.event(Event::CounterWritten { group, ok });
 }
 
@@ -78,7 +78,7 @@ pub(super) async fn write_own_tag(shell: Arc<Shell>, group: GroupId) {
         let value = format!("{:016x} {}", shell.session.0, clock::wall_text());
         resource::write_own_tag(shell.cloud.as_ref(), &here, &shell.names.cluster, &value).await
     };
-    let ok = bounded(&shell, "CreateTags", 1, write).await.is_ok();
+    let ok = bounded(&shell, "CreateTags", ec2_calls(&shell, 1), write).await.is_ok();
     shell.heart.event(Event::OwnTagWritten { group, ok });
 }
 
@@ -89,18 +89,23 @@ async fn here(shell: &Shell) -> Result<Arc<Here>, CloudError> {
     known.ok_or_else(|| CloudError::new(ErrorKind::Unreachable, "IMDS", "this node is not known in EC2"))
 }
 
-/// Waits for at most `calls` calls; notes how it ended.
-async fn bounded<T>(
+/// How long so many calls to EC2, one after the other, may take.
+pub(super) fn ec2_calls(shell: &Shell, calls: u32) -> Duration {
+    shell.config.aws.call_timeout * calls
+}
+
+/// Waits for calls whose own bounds are over after `bound`; notes how it ended.
+pub(super) async fn bounded<T>(
     shell: &Shell,
     action: &'static str,
-    calls: u32,
+    bound: Duration,
     work: impl Future<Output = Result<T, CloudError>>,
 ) -> Result<T, Failure> {
-    let bound = shell.config.aws.call_timeout * calls + MARGIN;
+    let bound = bound + MARGIN;
     let result = match tokio::time::timeout(bound, work).await {
         Ok(result) => result,
-        // Before that is known, nothing was sent.
-        Err(_elapsed) if shell.here.borrow().is_none() => {
+        // Before that is known, nothing was sent to EC2.
+        Err(_elapsed) if shell.here.borrow().is_none() && !is_leases(action) => {
             return Err(Failure::Passing);
         }
         Err(_elapsed) => {
@@ -120,9 +125,19 @@ async fn bounded<T>(
     }
 }
 
-/// A take is sent at once or not at all: between decision and call the process may have been frozen, and whoever
-/// has taken the anchor meanwhile is not to lose it to what was true then.
-fn in_time(action: &'static str, decided: Time, now: Time, bound: Duration) -> Result<(), CloudError> {
+/// The lease needs no identity in EC2: a call for it may have been sent before there is one.
+fn is_leases(action: &str) -> bool {
+    matches!(action, "GetItem" | "PutItem")
+}
+
+/// What changes hands is sent at once or not at all: between decision and call the process may have been frozen, and
+/// whoever has taken the group meanwhile is not to lose it to what was true then.
+pub(super) fn in_time(
+    action: &'static str,
+    decided: Time,
+    now: Time,
+    bound: Duration,
+) -> Result<(), CloudError> {
     let age = now.since(decided);
     if age < bound {
         return Ok(());
@@ -138,7 +153,7 @@ fn failure(kind: ErrorKind) -> Failure {
         ErrorKind::Denied | ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Credentials => {
             Failure::Refused
         }
-        ErrorKind::Throttled | ErrorKind::Unreachable => Failure::Passing,
+        ErrorKind::Throttled | ErrorKind::Unreachable | ErrorKind::WrongState => Failure::Passing,
         ErrorKind::NoAnswer => Failure::NoAnswer,
     }
 }

@@ -2,11 +2,16 @@
 //! counts; nothing here can keep the heart waiting.
 
 mod calls;
+mod fence;
+mod guard;
 mod guest;
 mod hooks;
 mod identity;
+mod lease;
 mod notify;
+mod probe;
 mod rest;
+mod service;
 mod store;
 mod world;
 
@@ -20,14 +25,18 @@ use super::store::{State, Store};
 use super::{notices, systemd};
 use crate::cluster::{Command, Desired, Time};
 pub use identity::WhoAmI;
+#[cfg(feature = "dynamodb")]
+pub(super) use lease::call_timeout as lease_call_timeout;
 pub(super) use notify::keep_systemd_posted;
 
 /// Starts what runs for as long as the agent does: identity, the groups' worlds.
 pub(super) fn start(shell: &Arc<Shell>, who_am_i: WhoAmI) {
     tokio::spawn(identity::learn(Arc::clone(shell), who_am_i));
+    tokio::spawn(fence::watch(Arc::clone(shell)));
     for (group, _) in shell.own_groups() {
         world::start(shell, group);
     }
+    tokio::spawn(guard::keep(Arc::clone(shell)));
 }
 
 /// Carries out what the heart says until the heart has ended; then everything is on disk.
@@ -64,16 +73,19 @@ fn begin(shell: &Arc<Shell>, store: &store::Writer, at: Time, command: Command) 
         }
         Command::WriteCounter { group, n } => drop(tokio::spawn(calls::write_counter(own, group, n))),
         Command::WriteOwnTag { group } => drop(tokio::spawn(calls::write_own_tag(own, group))),
-        // No configuration of this version makes the core want these.
-        Command::Fence { .. }
-        | Command::Probe { .. }
-        | Command::ReadLease { .. }
-        | Command::WriteLease { .. }
-        | Command::Guard { .. } => {}
+        Command::Fence { group, node, call } => drop(tokio::spawn(fence::fence(own, group, node, call, at))),
+        Command::Probe { group, call } => drop(tokio::spawn(probe::ask(own, group, call))),
+        Command::ReadLease { group, call } => drop(tokio::spawn(lease::read(own, group, call))),
+        Command::WriteLease { group, call, expect, lease } => {
+            drop(tokio::spawn(lease::write(own, group, call, (expect, lease), at)));
+        }
+        Command::Guard { group, until } => guard::want(shell, group, until),
         Command::Converge { group, desired, change } => {
             let Some((_, world)) = shell.group(group) else { return };
             if desired == Desired::Standby {
                 shell.timeline.ended(group);
+            } else {
+                world.seen().note(probe::WHAT, None);
             }
             world.wanted.send_replace(Wanted { desired: Some(desired), change });
         }

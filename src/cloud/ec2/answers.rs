@@ -51,9 +51,14 @@ pub(super) fn route_table(it: types::RouteTable) -> RouteTable {
 
 /// `None`: a state that this version does not know says nothing about the instance.
 pub(super) fn instance(it: types::Instance) -> Option<Instance> {
+    Some(Instance { state: state(it.state)?, id: it.instance_id.unwrap_or_default() })
+}
+
+/// `None`: one that this version does not know.
+pub(super) fn state(it: Option<types::InstanceState>) -> Option<InstanceState> {
     use types::InstanceStateName as Name;
-    let name = it.state.and_then(|it| it.name)?;
-    let state = [
+    let name = it?.name?;
+    [
         (Name::Pending, InstanceState::Pending),
         (Name::Running, InstanceState::Running),
         (Name::ShuttingDown, InstanceState::ShuttingDown),
@@ -62,8 +67,7 @@ pub(super) fn instance(it: types::Instance) -> Option<Instance> {
         (Name::Terminated, InstanceState::Terminated),
     ]
     .into_iter()
-    .find_map(|(theirs, ours)| (theirs == name).then_some(ours))?;
-    Some(Instance { id: it.instance_id.unwrap_or_default(), state })
+    .find_map(|(theirs, ours)| (theirs == name).then_some(ours))
 }
 
 fn attached_to(it: types::NetworkInterfaceAttachment) -> Option<String> {

@@ -6,8 +6,11 @@ use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{Filter, Tag};
 use ipnet::IpNet;
 
-use super::{Ec2, answers};
-use crate::cloud::{Address, Answer, Cloud, Destination, Instance, Interface, InterfaceFilter, RouteTable};
+use super::{Ec2, answers, fence};
+use crate::cloud::{
+    Address, Answer, Cloud, Destination, Instance, InstanceState, Interface, InterfaceFilter, Obstacle,
+    RouteTable,
+};
 
 impl Cloud for Ec2 {
     fn address<'a>(&'a self, allocation: &'a str) -> Answer<'a, Option<Address>> {
@@ -16,7 +19,7 @@ impl Cloud for Ec2 {
                 let filtered = client.describe_addresses().filters(filter("allocation-id", [allocation]));
                 filtered.customize().interceptor(sent).send()
             };
-            let answer = self.describe("DescribeAddresses", call).await?;
+            let answer = self.line.describe("DescribeAddresses", call).await?;
             let mut addresses = answer.addresses.unwrap_or_default().into_iter().map(answers::address);
             Ok(addresses.find(|it| it.allocation == allocation))
         })
@@ -29,7 +32,7 @@ impl Cloud for Ec2 {
                     client.describe_network_interfaces().set_filters(Some(interface_filters(wanted)));
                 filtered.customize().interceptor(sent).send()
             };
-            let answer = self.describe("DescribeNetworkInterfaces", call).await?;
+            let answer = self.line.describe("DescribeNetworkInterfaces", call).await?;
             Ok(answer.network_interfaces.unwrap_or_default().into_iter().map(answers::interface).collect())
         })
     }
@@ -42,7 +45,7 @@ impl Cloud for Ec2 {
                     .filters(filter("route-table-id", tables.iter().map(String::as_str)));
                 filtered.customize().interceptor(sent).send()
             };
-            let answer = self.describe("DescribeRouteTables", call).await?;
+            let answer = self.line.describe("DescribeRouteTables", call).await?;
             Ok(answer.route_tables.unwrap_or_default().into_iter().map(answers::route_table).collect())
         })
     }
@@ -53,7 +56,7 @@ impl Cloud for Ec2 {
                 let filtered = client.describe_instances().filters(filter("instance-id", [instance]));
                 filtered.customize().interceptor(sent).send()
             };
-            let answer = self.describe("DescribeInstances", call).await?;
+            let answer = self.line.describe("DescribeInstances", call).await?;
             let mut instances = answer
                 .reservations
                 .unwrap_or_default()
@@ -83,7 +86,7 @@ impl Cloud for Ec2 {
                     .interceptor(sent)
                     .send()
             };
-            let answer = self.once("AssociateAddress", call).await?;
+            let answer = self.line.once("AssociateAddress", call).await?;
             Ok(answer.association_id.unwrap_or_default())
         })
     }
@@ -105,7 +108,7 @@ impl Cloud for Ec2 {
                     .interceptor(sent)
                     .send()
             };
-            self.once("AssignPrivateIpAddresses", call).await.map(drop)
+            self.line.once("AssignPrivateIpAddresses", call).await.map(drop)
         })
     }
 
@@ -125,7 +128,7 @@ impl Cloud for Ec2 {
                 };
                 request.customize().interceptor(sent).send()
             };
-            self.once("ReplaceRoute", call).await.map(drop)
+            self.line.once("ReplaceRoute", call).await.map(drop)
         })
     }
 
@@ -145,8 +148,16 @@ impl Cloud for Ec2 {
                 };
                 request.customize().interceptor(sent).send()
             };
-            self.once("CreateRoute", call).await.map(drop)
+            self.line.once("CreateRoute", call).await.map(drop)
         })
+    }
+
+    fn stop_instance<'a>(&'a self, instance: &'a str) -> Answer<'a, InstanceState> {
+        Box::pin(fence::stop(self, instance))
+    }
+
+    fn fence_obstacles<'a>(&'a self, instance: &'a str) -> Answer<'a, Vec<Obstacle>> {
+        Box::pin(fence::obstacles(self, instance))
     }
 
     fn write_tag<'a>(&'a self, resource: &'a str, key: &'a str, value: &'a str) -> Answer<'a, ()> {
@@ -155,12 +166,12 @@ impl Cloud for Ec2 {
                 let tag = Tag::builder().key(key).value(value).build();
                 client.create_tags().resources(resource).tags(tag).customize().interceptor(sent).send()
             };
-            self.once("CreateTags", call).await.map(drop)
+            self.line.once("CreateTags", call).await.map(drop)
         })
     }
 }
 
-fn filter<'a>(name: &str, values: impl IntoIterator<Item = &'a str>) -> Filter {
+pub(super) fn filter<'a>(name: &str, values: impl IntoIterator<Item = &'a str>) -> Filter {
     let values = values.into_iter().map(str::to_owned).collect();
     Filter::builder().name(name).set_values(Some(values)).build()
 }

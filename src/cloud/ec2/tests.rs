@@ -2,9 +2,10 @@
 //! What EC2 itself would answer is `tests/ec2.rs`'s matter.
 
 use std::net::Ipv4Addr;
-use std::sync::Mutex;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
+use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,7 +13,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 use super::*;
-use crate::cloud::Destination;
+use crate::cloud::aws::WarmCredentials;
+use crate::cloud::{Destination, ErrorKind, InstanceState, Obstacle};
 
 const CALL: Duration = Duration::from_millis(600);
 
@@ -94,21 +96,28 @@ async fn request(stream: &mut TcpStream) -> Option<String> {
 }
 
 fn ec2(endpoint: std::net::SocketAddr) -> Ec2 {
-    let keys = Credentials::new("AKIDEXAMPLE", "secret", None, None, "test");
-    let credentials = WarmCredentials::new(SharedCredentialsProvider::new(keys), Default::default());
+    let credentials = keys();
     let config = aws_sdk_ec2::Config::builder()
         .behavior_version(BehaviorVersion::latest())
-        .http_client(http_client())
+        .http_client(line::http_client())
         .region(Region::new("eu-west-1"))
         .endpoint_url(format!("http://{endpoint}"))
         .credentials_provider(credentials.clone())
         .identity_cache(IdentityCache::no_cache())
         .retry_config(RetryConfig::disabled())
-        .timeout_config(timeouts(CALL))
-        .build();
-    let line = RwLock::new(Line { client: Client::from_conf(config), generation: 0 });
-    let place = format!("http://{endpoint}");
-    Ec2 { line, credentials, region: "eu-west-1".to_owned(), place, call_timeout: CALL }
+        .timeout_config(line::timeouts(CALL));
+    over(config, credentials)
+}
+
+fn keys() -> WarmCredentials {
+    let keys = Credentials::new("AKIDEXAMPLE", "secret", None, None, "test");
+    WarmCredentials::new(SharedCredentialsProvider::new(keys), Default::default())
+}
+
+fn over(config: aws_sdk_ec2::config::Builder, credentials: WarmCredentials) -> Ec2 {
+    let place = ("the test's server".to_owned(), "aws.endpoint-url");
+    let line = Line::new(Client::from_conf(config.build()), credentials, place, CALL);
+    Ec2 { line, region: "eu-west-1".to_owned() }
 }
 
 fn error(status: u16, code: &str, message: &str) -> Reply {
@@ -177,9 +186,8 @@ async fn a_refused_connection_is_unreachable() {
 #[tokio::test]
 async fn a_tls_handshake_that_fails_is_unreachable() {
     let server = serve(vec![associated()]).await;
-    let ec2 = ec2(server.address);
-    let config = ec2.line().client.config().to_builder().endpoint_url(format!("https://{}", server.address));
-    *ec2.line.write().unwrap() = Line { client: Client::from_conf(config.build()), generation: 0 };
+    let config = ec2(server.address).line.client().config().to_builder();
+    let ec2 = over(config.endpoint_url(format!("https://{}", server.address)), keys());
     let error = associate(&ec2).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unreachable, "{error}");
 }
@@ -206,13 +214,14 @@ async fn warming_up_opens_connections_and_renews_credentials() {
     let server = serve(vec![Reply::Answer(200, empty.to_owned())]).await;
     let spawned = Arc::new(ec2(server.address));
     tokio::spawn(async move { spawned.keep_warm(0, Duration::from_secs(1)).await }).abort();
-    let mut ec2 = ec2(server.address);
+    let config = ec2(server.address).line.client().config().to_builder();
     let clock = aws_smithy_async::time::StaticTimeSource::from_secs(1000);
     let source = SharedCredentialsProvider::new(Source(AtomicUsize::new(0)));
-    ec2.credentials = WarmCredentials::new(source, aws_smithy_async::time::SharedTimeSource::new(clock));
+    let credentials = WarmCredentials::new(source, aws_smithy_async::time::SharedTimeSource::new(clock));
+    let ec2 = over(config.credentials_provider(credentials.clone()), credentials);
     for expected in [600, 6 * 3600, 6 * 3600] {
         ec2.warm_up(4).await;
-        assert_eq!(ec2.credentials.remaining(), Some(Duration::from_secs(expected)));
+        assert_eq!(ec2.line.credentials.remaining(), Some(Duration::from_secs(expected)));
     }
     let open = server.connections.load(Ordering::Relaxed);
     assert!((2..=4).contains(&open), "{open} connections");
@@ -266,10 +275,9 @@ async fn without_credentials_the_message_says_what_to_do() {
         }
     }
     let server = serve(vec![associated()]).await;
-    let mut ec2 = ec2(server.address);
-    ec2.credentials = WarmCredentials::new(SharedCredentialsProvider::new(None), Default::default());
-    let config = ec2.line().client.config().to_builder().credentials_provider(ec2.credentials.clone());
-    ec2.line = RwLock::new(Line { client: Client::from_conf(config.build()), generation: 0 });
+    let config = ec2(server.address).line.client().config().to_builder();
+    let none = WarmCredentials::new(SharedCredentialsProvider::new(None), Default::default());
+    let ec2 = over(config.credentials_provider(none.clone()), none);
     let error = associate(&ec2).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Credentials, "{error}");
     assert!(error.to_string().contains("nothing there"), "{error}");
@@ -321,8 +329,9 @@ async fn a_request_says_what_it_should() {
     let _ = ec2.replace_route("rtb-1", &v6, "eni-1").await;
     let _ = ec2.create_route("rtb-1", &Destination::PrefixList("pl-1".to_owned()), "eni-1").await;
     let _ = ec2.write_tag("eipalloc-1", "standin:c/g", "a 0 1").await;
+    let _ = ec2.stop_instance("i-1").await;
     let requests = server.requests.lock().unwrap().clone();
-    let expected: [&[&str]; 5] = [
+    let expected: [&[&str]; 6] = [
         &[
             "Action=AssociateAddress",
             "NetworkInterfaceId=eni-1",
@@ -342,11 +351,56 @@ async fn a_request_says_what_it_should() {
             "Tag.1.Key=standin%3Ac%2Fg",
             "Tag.1.Value=a%200%201",
         ],
+        &["Action=StopInstances", "InstanceId.1=i-1", "Force=true", "SkipOsShutdown=true"],
     ];
     for (request, words) in requests.iter().zip(expected) {
         for word in words {
             assert!(request.split('&').any(|it| it == *word), "{request} lacks {word}");
         }
     }
-    assert_eq!(requests.len(), 5);
+    assert_eq!(requests.len(), 6);
+}
+
+#[tokio::test]
+async fn a_stop_that_was_accepted_is_no_error_whatever_the_state() {
+    let body = |code: &str| {
+        format!(
+            "<StopInstancesResponse><instancesSet><item><instanceId>i-1</instanceId><currentState>\
+             <name>{code}</name></currentState></item></instancesSet></StopInstancesResponse>"
+        )
+    };
+    let cases = [
+        ("stopping", InstanceState::Stopping),
+        ("stopped", InstanceState::Stopped),
+        ("a-state-of-tomorrow", InstanceState::Stopping),
+    ];
+    for (word, expected) in cases {
+        let server = serve(vec![Reply::Answer(200, body(word))]).await;
+        assert_eq!(ec2(server.address).stop_instance("i-1").await, Ok(expected), "{word}");
+    }
+}
+
+#[tokio::test]
+async fn a_stop_that_ec2_will_never_carry_out_is_told_from_one_that_came_too_early() {
+    let cases = [
+        ("OperationNotPermitted", "may not be stopped. Modify its 'disableApiStop'", ErrorKind::Invalid),
+        ("UnsupportedOperation", "You can't stop the Spot Instance 'i-1'", ErrorKind::Invalid),
+        ("UnauthorizedOperation", "You are not authorized", ErrorKind::Denied),
+        ("InvalidInstanceID.NotFound", "The instance ID 'i-1' does not exist", ErrorKind::NotFound),
+        ("IncorrectInstanceState", "This instance 'i-1' is not in a state", ErrorKind::WrongState),
+    ];
+    for (code, message, expected) in cases {
+        let server = serve(vec![error(400, code, message)]).await;
+        let failed = ec2(server.address).stop_instance("i-1").await.unwrap_err();
+        assert_eq!(failed.kind, expected, "{failed}");
+        assert!(failed.to_string().contains(message), "{failed}");
+        assert_eq!(server.requests.lock().unwrap().len(), 1);
+    }
+}
+
+#[test]
+fn an_obstacle_says_what_to_do() {
+    assert!(Obstacle::StopProtection.to_string().contains("--no-disable-api-stop"));
+    assert!(Obstacle::AutoScaling("web".to_owned()).to_string().contains("group web"));
+    assert!(Obstacle::StopProtection.prevents() && !Obstacle::Spot.prevents());
 }

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::super::anchor::Counter;
 use super::super::node::NodeId;
 use super::super::settings::FRESH;
@@ -17,7 +19,7 @@ const REST_READS: u32 = 4;
 const REST_FOR: Duration = Duration::from_secs(30);
 
 /// The writing side.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(super) struct Writer {
     n: u64,
     next: Option<Time>,
@@ -44,14 +46,14 @@ impl Writer {
 }
 
 /// The reading side: does the holder's counter stand still?
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(super) struct Rest {
     seen: Option<Seen>,
     own_tag_at: Option<Time>,
     next_own_tag: Option<Time>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 struct Seen {
     holder: NodeId,
     counter: Option<Counter>,

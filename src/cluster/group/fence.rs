@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::super::command::Command;
 use super::super::decision::Row;
 use super::super::event::{Failure, Running};
@@ -27,7 +29,7 @@ const ROUND_EVERY: Duration = Duration::from_secs(60);
 const DRAW: Duration = Duration::from_secs(2);
 
 /// The stop of one node's instance.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(super) struct Fence {
     node: NodeId,
     since: Time,

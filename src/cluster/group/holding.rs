@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::super::anchor::Owner;
 use super::super::command::{Command, Desired, TakeFrom};
 use super::super::event::Failure;
@@ -20,7 +22,7 @@ use super::{Context, Group, Outbox};
 const RETAKE_AT_MOST: Duration = Duration::from_secs(60);
 
 /// Taking the anchor back for the lease.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub(super) struct Retakes {
     count: u32,
     next: Time,
@@ -74,9 +76,9 @@ impl Group {
         let Some(lease) = &mut self.lease else { return };
         lease.tend(cx.now);
         if active && !given_up && lease.renewal_due(cx.now) {
-            lease.begin(Purpose::Renew, term, &mut out.random, cx.now);
+            lease.begin(Purpose::Renew, term, cx.now);
         } else if stopped && unwanted && !maintenance && lease.names_us() {
-            lease.begin(Purpose::GiveBack, term, &mut out.random, cx.now);
+            lease.begin(Purpose::GiveBack, term, cx.now);
         } else if !active && !eligible {
             lease.withdraw();
         }

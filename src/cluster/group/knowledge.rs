@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::super::anchor::{AnchorRead, Counter, Owner};
 use super::super::random::Random;
 use super::super::settings::{FRESH, OPEN_CALL, SETTLE};
@@ -16,7 +18,7 @@ const CLOSELY: Duration = Duration::from_secs(15);
 const READS_AT_ONCE: usize = 4;
 
 /// The last change that we know of.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(in super::super) enum Change {
     /// Our start, our thaw, the end of maintenance: it may be anyone's.
     Unknown,
@@ -26,7 +28,7 @@ pub(in super::super) enum Change {
     To(Owner),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(in super::super) struct Knowledge {
     pub(in super::super) last: Option<Last>,
     pub(in super::super) failures: u32,
@@ -41,7 +43,7 @@ pub(in super::super) struct Knowledge {
 }
 
 /// The last good read.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(in super::super) struct Last {
     pub(in super::super) owner: Owner,
     pub(in super::super) counter: Option<Counter>,

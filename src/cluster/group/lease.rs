@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::super::anchor::Owner;
 use super::super::decision::Row;
 use super::super::event::Failure;
@@ -17,10 +19,12 @@ use super::super::settings::{FRESH, LeaseSettings};
 use super::super::time::Time;
 
 /// This node's side of the lease.
-#[derive(Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(in super::super) struct Leasing {
     pub(in super::super) settings: LeaseSettings,
     me: NodeId,
+    /// A stream of its own, so that a recording's nonces do not depend on what else is drawn.
+    nonces: Random,
     started: Time,
     pub(in super::super) seen: Option<Seen>,
     /// The lease is ours, and its last renewal counts from here.
@@ -37,7 +41,7 @@ pub(in super::super) struct Leasing {
 }
 
 /// What stood in the table.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(in super::super) struct Seen {
     pub(in super::super) lease: Option<Lease>,
     /// When the first answer that showed this was received.
@@ -47,7 +51,7 @@ pub(in super::super) struct Seen {
 }
 
 /// What a write is for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(super) enum Purpose {
     /// Ours already: prolong it.
     Renew,
@@ -58,7 +62,7 @@ pub(super) enum Purpose {
 }
 
 /// A write until it is settled. Its repetitions are the same write.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Write {
     pub(super) purpose: Purpose,
     pub(super) lease: Lease,
@@ -82,10 +86,11 @@ pub(super) enum Settled {
 }
 
 impl Leasing {
-    pub(super) fn new(settings: LeaseSettings, me: NodeId, now: Time) -> Self {
+    pub(super) fn new(settings: LeaseSettings, me: NodeId, nonces: Random, now: Time) -> Self {
         Self {
             settings,
             me,
+            nonces,
             started: now,
             seen: None,
             renewed: None,
@@ -180,12 +185,12 @@ impl Leasing {
     }
 
     /// Begins a write, unless one is under way.
-    pub(super) fn begin(&mut self, purpose: Purpose, term: u64, random: &mut Random, now: Time) {
+    pub(super) fn begin(&mut self, purpose: Purpose, term: u64, now: Time) {
         if self.write.is_some() || now < self.retry_at {
             return;
         }
         let owner = (purpose != Purpose::GiveBack).then_some(self.me);
-        let lease = Lease { owner, nonce: random.next(), term, length: self.settings.length };
+        let lease = Lease { owner, nonce: self.nonces.next(), term, length: self.settings.length };
         self.write = Some(Write {
             purpose,
             lease,

@@ -14,6 +14,8 @@ pub(super) mod take;
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use self::counter::{Rest, Writer};
 use self::fence::Fence;
 use self::holding::Retakes;
@@ -22,7 +24,6 @@ use self::lease::{Leasing, Purpose};
 use self::offer::{Heard, Made};
 use self::probe::Probes;
 use self::take::{Gate, Take};
-
 use super::command::{Command, Desired};
 use super::decision::{Action, Row, decide};
 use super::event::Running;
@@ -47,8 +48,9 @@ pub(super) struct Context<'a> {
 }
 
 /// What a group leaves behind.
-#[derive(Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Outbox {
+    #[serde(skip)]
     pub(super) commands: VecDeque<Command>,
     pub(super) random: Random,
     pub(super) calls: u64,
@@ -63,7 +65,7 @@ impl Outbox {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Group {
     pub(super) id: GroupId,
     pub(super) role: Role,
@@ -89,7 +91,7 @@ pub(super) struct Group {
     heard_offer: Option<Heard>,
     accepted: Option<(NodeId, u64)>,
     claims: Vec<Option<(Session, u64)>>,
-    alarmed: Option<&'static str>,
+    alarmed: Option<String>,
     pub(super) lease: Option<Leasing>,
     lease_in_grace: bool,
     retakes: Retakes,
@@ -102,7 +104,13 @@ pub(super) struct Group {
 }
 
 impl Group {
-    pub(super) fn new(id: GroupId, settings: &GroupSettings, of: &Settings, now: Time) -> Self {
+    pub(super) fn new(
+        id: GroupId,
+        settings: &GroupSettings,
+        of: &Settings,
+        random: &mut Random,
+        now: Time,
+    ) -> Self {
         let memory = settings.memory.clone();
         let take = Take { by_silence: memory.silent_takeovers.iter().copied().collect(), ..Take::default() };
         Self {
@@ -131,7 +139,7 @@ impl Group {
             accepted: None,
             claims: vec![None; usize::from(of.nodes)],
             alarmed: None,
-            lease: settings.lease.map(|lease| Leasing::new(lease, of.me, now)),
+            lease: settings.lease.map(|lease| Leasing::new(lease, of.me, Random::new(random.next()), now)),
             lease_in_grace: false,
             retakes: Retakes::default(),
             fence: None,
@@ -246,7 +254,7 @@ impl Group {
             Some(lease) if lease.valid(cx.now) => {
                 self.become_active(row, "the lease is ours", cx, out);
             }
-            Some(lease) => lease.begin(Purpose::Renew, self.term, &mut out.random, cx.now),
+            Some(lease) => lease.begin(Purpose::Renew, self.term, cx.now),
         }
     }
 
@@ -321,8 +329,8 @@ impl Group {
 
     /// Raises an alarm once until something else is alarming, or the role changes.
     fn alarm(&mut self, id: &'static str, text: &str, cx: &Context<'_>, out: &mut Outbox) {
-        if self.alarmed != Some(id) {
-            self.alarmed = Some(id);
+        if self.alarmed.as_deref() != Some(id) {
+            self.alarmed = Some(id.into());
             self.tell(Level::Alarm, id, text.into(), cx, out);
         }
     }
@@ -340,19 +348,7 @@ impl Group {
     /// The next moment at which time alone changes something.
     pub(super) fn deadline(&self, cx: &Context<'_>) -> Option<Time> {
         let patience = self.row_since + cx.settings.patience();
-        let step = match self.gate {
-            Some(Gate::Step(at) | Gate::BackOff(at)) => Some(at),
-            Some(
-                Gate::NotEligible(_)
-                | Gate::NoRead
-                | Gate::Damped
-                | Gate::UnderWay
-                | Gate::Unwell(_)
-                | Gate::Fencing(_)
-                | Gate::FencingFailed(_),
-            )
-            | None => None,
-        };
+        let step = self.gate.as_ref().and_then(Gate::until);
         [
             Some(self.knowledge.next_read(self.watch(cx), cx.now)),
             Some(self.knowledge.stale_at()),

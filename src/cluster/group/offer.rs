@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::super::decision::Row;
 use super::super::heartbeat::{Offer, Role};
 use super::super::node::NodeId;
@@ -16,7 +18,7 @@ use super::{Context, Group, Outbox};
 const FIRST_REPEAT: Duration = Duration::from_millis(10);
 
 /// An offer of ours.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Made {
     pub(super) id: u64,
     pub(super) to: Option<NodeId>,
@@ -121,7 +123,7 @@ impl Made {
 }
 
 /// An offer that the holder makes to us.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(super) struct Heard {
     pub(super) from: NodeId,
     pub(super) id: u64,

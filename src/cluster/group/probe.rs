@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::super::command::Command;
 use super::super::node::NodeId;
 use super::super::settings::WhenSilent;
@@ -19,7 +21,7 @@ const CLOSELY: Duration = Duration::from_millis(250);
 const FAILURES: u32 = 2;
 
 /// What the probes of one holder's tenure have said.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub(super) struct Probes {
     of: Option<NodeId>,
     /// It has answered in this tenure.

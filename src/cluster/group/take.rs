@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::super::anchor::Owner;
 use super::super::command::{Command, TakeFrom};
 use super::super::decision::{Row, View};
@@ -28,7 +30,7 @@ pub(super) const ACTIVE_FIRST: Duration = Duration::from_secs(15);
 pub(super) const CONFLICTS: u32 = 3;
 
 /// What stands between a wish to take and the call.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Gate {
     /// This node could not serve.
     NotEligible(String),
@@ -51,6 +53,22 @@ pub enum Gate {
     FencingFailed(NodeId),
 }
 
+impl Gate {
+    /// Until when it holds, where time alone opens it.
+    pub const fn until(&self) -> Option<Time> {
+        match self {
+            Self::Step(at) | Self::BackOff(at) => Some(*at),
+            Self::NotEligible(_)
+            | Self::NoRead
+            | Self::Damped
+            | Self::UnderWay
+            | Self::Unwell(_)
+            | Self::Fencing(_)
+            | Self::FencingFailed(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -70,7 +88,7 @@ impl fmt::Display for Gate {
 }
 
 /// The calls that take.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(super) struct Take {
     pub(super) under_way: Option<Call>,
     pub(super) failures: u32,
@@ -82,7 +100,7 @@ pub(super) struct Take {
 }
 
 /// Calls that took from nobody, and came second, while EC2 said that nobody holds the anchor.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(super) struct Contest {
     pub(super) count: u32,
     pub(super) first: Time,
@@ -90,7 +108,7 @@ pub(super) struct Contest {
 }
 
 /// A call under way.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(super) struct Call {
     pub(super) number: u64,
     pub(super) sent: Time,
@@ -222,7 +240,7 @@ impl Group {
         if self.lease.is_some() {
             let term = self.newest_term(cx).saturating_add(1);
             let Some(lease) = &mut self.lease else { return };
-            return lease.begin(Purpose::Take(row), term, &mut out.random, cx.now);
+            return lease.begin(Purpose::Take(row), term, cx.now);
         }
         let call = out.call();
         self.take.sent(call, row, from, cx.now);

@@ -3,11 +3,12 @@
 use super::*;
 
 /// A pair in which node 0 is active, and has been for a minute.
-fn pair() -> World {
+pub(super) fn pair() -> World {
     let mut world = World::new(2, Held::By(0));
     world.run(ms(60_000));
     assert_eq!(world.active(), [0]);
     world.takes.clear();
+    world.calls.clear();
     world.notices.clear();
     world.tags.clear();
     world

@@ -3,6 +3,7 @@
 
 mod addresses;
 mod resources;
+mod safety;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -28,6 +29,7 @@ pub(super) fn check(file: &File, problems: &mut Problems<'_>) {
     groups(file, problems);
     resources::check(file, problems);
     addresses::check(file, problems);
+    safety::check(file, problems);
     call_timeout(file.aws.call_timeout.as_ref(), problems);
 }
 

@@ -6,8 +6,8 @@ use std::net::Ipv4Addr;
 use super::random::Random;
 use super::spec::{InterfaceSpec, Spec, SpecError};
 use super::state::{
-    Association, Attachment, Destination, ElasticIp, Instance, InstanceState, Interface, Network, Route,
-    RouteTable, State, Subnet, Tags, Target,
+    Association, Attachment, Destination, ElasticIp, Instance, InstanceState, Interface, Market, Network,
+    RootDevice, Route, RouteTable, State, Subnet, Tags, Target,
 };
 
 /// Builds the first state.
@@ -101,6 +101,17 @@ impl Builder<'_> {
                 };
                 zone = self.interface(interface, name, Some(attachment))?;
             }
+            if it.stop_protection && (it.market != Market::OnDemand || it.root_device != RootDevice::Ebs) {
+                return Err(SpecError(format!(
+                    "instance \"{}\": {}",
+                    it.name,
+                    super::attribute::UNPROTECTABLE
+                )));
+            }
+            let mut tags = name_tag(&it.name);
+            if let Some(group) = &it.auto_scaling_group {
+                tags.insert("aws:autoscaling:groupName".to_owned(), group.clone());
+            }
             let instance = Instance {
                 id: id.clone(),
                 name: it.name.clone(),
@@ -110,7 +121,9 @@ impl Builder<'_> {
                 impaired: false,
                 stop_protection: it.stop_protection,
                 termination_protection: it.termination_protection,
-                tags: name_tag(&it.name),
+                market: it.market,
+                root_device: it.root_device,
+                tags,
             };
             self.state.instances.insert(id, instance);
         }

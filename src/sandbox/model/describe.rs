@@ -4,6 +4,7 @@
 //! are those of each action's page, as far as the sandbox has something to compare them with; another
 //! name is InvalidParameterValue.
 
+use super::attribute;
 use super::error::{ApiError, IdKind};
 use super::interface::free_count;
 use super::request::{Describe, Request};
@@ -53,6 +54,9 @@ pub(super) fn describe(state: &State, request: &Request) -> Result<Response, Api
             let all = state.vpcs.values().filter(|at| wanted(it, &at.id)).cloned();
             Ok(Response::Vpcs(select(it, all, VPC, |at| &at.tags)?))
         }
+        Request::DescribeInstanceAttribute { instance, attribute, .. } => {
+            attribute::describe(state, instance, *attribute)
+        }
         Request::AssociateAddress(_)
         | Request::DisassociateAddress { .. }
         | Request::AssignPrivateIpAddresses { .. }
@@ -65,7 +69,8 @@ pub(super) fn describe(state: &State, request: &Request) -> Result<Response, Api
         | Request::TerminateInstances(_)
         | Request::CreateTags { .. }
         | Request::DeleteTags { .. }
-        | Request::SetSourceDestCheck { .. } => Err(ApiError::new("InternalError", "not a Describe")),
+        | Request::SetSourceDestCheck { .. }
+        | Request::SetProtection { .. } => Err(ApiError::new("InternalError", "not a Describe")),
     }
 }
 
@@ -140,6 +145,7 @@ const ROUTE_TABLE: &[Field<RouteTableView>] = &[
 const INSTANCE: &[Field<InstanceView>] = &[
     ("availability-zone", |it| vec![it.instance.zone.clone()]),
     ("instance-id", |it| vec![it.instance.id.clone()]),
+    ("instance-lifecycle", |it| it.instance.lifecycle().map(str::to_owned).into_iter().collect()),
     ("instance-state-code", |it| vec![it.instance.state.code().0.to_string()]),
     ("instance-state-name", |it| vec![it.instance.state.code().1.to_owned()]),
     ("network-interface.addresses.private-ip-address", |it| {
@@ -151,6 +157,7 @@ const INSTANCE: &[Field<InstanceView>] = &[
     ("private-ip-address", |it| {
         it.interfaces.iter().take(1).map(|at| at.interface.primary.to_string()).collect()
     }),
+    ("root-device-type", |it| vec![it.instance.root_device.word().to_owned()]),
     ("subnet-id", |it| it.interfaces.iter().take(1).map(|at| at.interface.subnet.clone()).collect()),
     ("vpc-id", |it| it.interfaces.iter().take(1).map(|at| at.vpc.clone()).collect()),
 ];

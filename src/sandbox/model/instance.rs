@@ -6,7 +6,7 @@ use super::Vpc;
 use super::error::ApiError;
 use super::request::Instances;
 use super::response::{Response, StateChange};
-use super::state::{Attachment, InstanceState};
+use super::state::{Attachment, Instance, InstanceState, Market, RootDevice};
 
 impl Vpc {
     pub(super) fn start_instances(&mut self, ids: &[String]) -> Result<Response, ApiError> {
@@ -22,15 +22,20 @@ impl Vpc {
 
     pub(super) fn stop_instances(&mut self, it: &Instances) -> Result<Response, ApiError> {
         for id in &it.ids {
-            // User Guide, "Enable stop protection".
-            if self.state.instance(id)?.stop_protection {
-                return Err(protected(id, "disableApiStop"));
+            let instance = self.state.instance(id)?;
+            // User Guide, "Enable stop protection for your EC2 instances". Force does not change it; nor does
+            // DisableApiTermination, which is about TerminateInstances only.
+            if instance.stop_protection {
+                return Err(protected(id, "stopped", "disableApiStop"));
             }
+            unstoppable(instance)?;
         }
         // StopInstances: Force tries a graceful shutdown first, SkipOsShutdown does not.
         let after = if it.skip_os_shutdown { self.settings.hard_stop_time } else { self.settings.stop_time };
+        let refuse_pending = self.settings.quirks.refuse_stop_while_pending;
         self.change_states(&it.ids, |state| match state {
-            // Pending too: the error-codes page names no state in which a start cannot be undone.
+            // Open: the error-codes page names no state in which a start cannot be undone.
+            InstanceState::Pending if refuse_pending => Err("stopped"),
             InstanceState::Running | InstanceState::Pending => {
                 Ok(Some((InstanceState::Stopping, after, InstanceState::Stopped)))
             }
@@ -45,9 +50,15 @@ impl Vpc {
 
     pub(super) fn terminate_instances(&mut self, it: &Instances) -> Result<Response, ApiError> {
         for id in &it.ids {
+            let instance = self.state.instance(id)?;
+            // "Stop protection also protects your instance from accidental termination" (User Guide, "Enable
+            // stop protection for your EC2 instances").
+            if instance.stop_protection {
+                return Err(protected(id, "terminated", "disableApiStop"));
+            }
             // User Guide, "Change instance termination protection".
-            if self.state.instance(id)?.termination_protection {
-                return Err(protected(id, "disableApiTermination"));
+            if instance.termination_protection {
+                return Err(protected(id, "terminated", "disableApiTermination"));
             }
         }
         let after = if it.skip_os_shutdown { self.settings.hard_stop_time } else { self.settings.stop_time };
@@ -119,7 +130,7 @@ impl Vpc {
             let Some(it) = self.state_mut().instances.get_mut(id) else { continue };
             let previous = it.state;
             let planned = rule(previous).map_err(|what| {
-                let message = format!("The instance '{id}' is not in a state from which it can be {what}.");
+                let message = format!("This instance '{id}' is not in a state from which it can be {what}.");
                 ApiError::new("IncorrectInstanceState", message)
             })?;
             if let Some((current, lasts, next)) = planned {
@@ -133,7 +144,30 @@ impl Vpc {
     }
 }
 
-fn protected(id: &str, attribute: &str) -> ApiError {
-    let message = format!("The instance '{id}' may not be changed. Modify its '{attribute}' attribute.");
+/// The text as EC2 has it; programs look for the attribute in it.
+fn protected(id: &str, what: &str, attribute: &str) -> ApiError {
+    let message = format!(
+        "The instance '{id}' may not be {what}. Modify its '{attribute}' instance attribute and try again."
+    );
     ApiError::new("OperationNotPermitted", message)
+}
+
+/// Instances that EC2 does not stop, whatever their state.
+fn unstoppable(it: &Instance) -> Result<(), ApiError> {
+    let id = &it.id;
+    // StopInstances: "You can't stop or hibernate instance store-backed instances." The text is EC2's.
+    if it.root_device == RootDevice::InstanceStore {
+        let message =
+            format!("The instance '{id}' does not have an 'ebs' root device type and cannot be stopped.");
+        return Err(ApiError::new("UnsupportedOperation", message));
+    }
+    // User Guide, "Stop a Spot Instance": not one of a one-time request. Code and text are not documented.
+    if it.market == Market::Spot {
+        let message = format!(
+            "You can't stop the Spot Instance '{id}' because it is associated with a one-time Spot Instance \
+             request. You can only stop Spot Instances associated with persistent Spot Instance requests."
+        );
+        return Err(ApiError::new("UnsupportedOperation", message));
+    }
+    Ok(())
 }

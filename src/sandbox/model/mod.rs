@@ -14,6 +14,7 @@
 //! ```
 
 mod address;
+mod attribute;
 mod build;
 mod changes;
 mod describe;
@@ -30,6 +31,7 @@ mod spec;
 mod state;
 mod tag;
 mod throttle;
+mod validate;
 
 #[cfg(test)]
 mod tests;
@@ -44,7 +46,9 @@ pub(crate) use describe::{route_state, status_of};
 pub use error::ApiError;
 pub use fault::{Fault, FaultKind, FaultSpec, Faults, Service, Verdict};
 pub use random::Random;
-pub use request::{AssociateAddress, Describe, Filter, Instances, Request, RouteChange, RouteTarget};
+pub use request::{
+    AssociateAddress, Describe, Filter, Instances, Protection, Request, RouteChange, RouteTarget,
+};
 pub use response::{AddressView, InstanceView, InterfaceView, Response, RouteTableView, StateChange};
 pub use settings::{Quirks, Settings, TakenCode};
 pub use spec::{
@@ -52,8 +56,8 @@ pub use spec::{
     Spec, SpecError, SubnetSpec, VpcSpec,
 };
 pub use state::{
-    Association, Attachment, Destination, ElasticIp, Holder, Instance, InstanceState, Interface, Network,
-    Route, RouteTable, State, Subnet, Tags, Target,
+    Association, Attachment, Destination, ElasticIp, Holder, Instance, InstanceState, Interface, Market,
+    Network, RootDevice, Route, RouteTable, State, Subnet, Tags, Target,
 };
 
 /// How long former states are kept for stale reads.
@@ -118,13 +122,13 @@ impl Vpc {
     ) -> Result<Response, ApiError> {
         self.advance(now);
         self.buckets.take(request, self.now)?;
-        request::validate(request)?;
+        validate::validate(request)?;
         if request.dry_run() {
             // API Reference, "Common query parameters", DryRun: the error is DryRunOperation if allowed.
             let message = "Request would have succeeded, but DryRun flag is set.";
             return Err(ApiError::new("DryRunOperation", message));
         }
-        if request.describe().is_some() {
+        if request.reads() {
             let lag = u64::try_from(lag.as_micros()).unwrap_or(u64::MAX);
             let back = if lag == 0 { 0 } else { self.random.below(lag.saturating_add(1)) };
             let at = self.now.saturating_sub(Duration::from_micros(back));
@@ -140,7 +144,7 @@ impl Vpc {
     /// As [`Self::call`], where the order makes no sense.
     pub fn order(&mut self, by: &str, request: &Request, now: Duration) -> Result<Response, ApiError> {
         self.advance(now);
-        request::validate(request)?;
+        validate::validate(request)?;
         self.change(by, request.action(), |vpc| {
             if let Request::StopInstances(it) | Request::TerminateInstances(it) = request {
                 for id in &it.ids {
@@ -285,6 +289,9 @@ impl Vpc {
             Request::StartInstances(it) => self.start_instances(&it.ids),
             Request::StopInstances(it) => self.stop_instances(it),
             Request::TerminateInstances(it) => self.terminate_instances(it),
+            Request::SetProtection { instance, attribute, on, .. } => {
+                self.set_protection(instance, *attribute, *on)
+            }
             Request::CreateTags { resources, tags, .. } => self.create_tags(resources, tags),
             Request::DeleteTags { resources, tags, .. } => self.delete_tags(resources, tags),
             Request::SetSourceDestCheck { interface, check, .. } => {
@@ -296,7 +303,8 @@ impl Vpc {
             | Request::DescribeInstances(_)
             | Request::DescribeInstanceStatus(..)
             | Request::DescribeSubnets(_)
-            | Request::DescribeVpcs(_) => describe::describe(&self.state, request),
+            | Request::DescribeVpcs(_)
+            | Request::DescribeInstanceAttribute { .. } => describe::describe(&self.state, request),
         }
     }
 

@@ -2,7 +2,6 @@
 
 use std::net::Ipv4Addr;
 
-use super::error::ApiError;
 use super::state::Destination;
 
 /// One call.
@@ -18,6 +17,15 @@ pub enum Request {
     DescribeInstances(Describe),
     /// DescribeInstanceStatus; IncludeAllInstances beside it.
     DescribeInstanceStatus(Describe, bool),
+    /// DescribeInstanceAttribute, of one of the two protections.
+    DescribeInstanceAttribute {
+        /// InstanceId.
+        instance: String,
+        /// Attribute.
+        attribute: Protection,
+        /// DryRun.
+        dry_run: bool,
+    },
     /// DescribeSubnets.
     DescribeSubnets(Describe),
     /// DescribeVpcs.
@@ -70,6 +78,17 @@ pub enum Request {
     StopInstances(Instances),
     /// TerminateInstances.
     TerminateInstances(Instances),
+    /// ModifyInstanceAttribute, of one of the two protections.
+    SetProtection {
+        /// InstanceId.
+        instance: String,
+        /// Which one.
+        attribute: Protection,
+        /// DisableApiStop.Value or DisableApiTermination.Value.
+        on: bool,
+        /// DryRun.
+        dry_run: bool,
+    },
     /// CreateTags.
     CreateTags {
         /// ResourceId.N.
@@ -201,6 +220,25 @@ pub struct Instances {
     pub dry_run: bool,
 }
 
+/// What an instance can be protected from.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Protection {
+    /// DisableApiStop: from StopInstances, and from TerminateInstances.
+    Stop,
+    /// DisableApiTermination: from TerminateInstances.
+    Termination,
+}
+
+impl Protection {
+    /// EC2's name of the attribute.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Stop => "disableApiStop",
+            Self::Termination => "disableApiTermination",
+        }
+    }
+}
+
 impl Request {
     /// EC2's name of the call.
     pub fn action(&self) -> &'static str {
@@ -210,6 +248,7 @@ impl Request {
             Self::DescribeRouteTables(_) => "DescribeRouteTables",
             Self::DescribeInstances(_) => "DescribeInstances",
             Self::DescribeInstanceStatus(..) => "DescribeInstanceStatus",
+            Self::DescribeInstanceAttribute { .. } => "DescribeInstanceAttribute",
             Self::DescribeSubnets(_) => "DescribeSubnets",
             Self::DescribeVpcs(_) => "DescribeVpcs",
             Self::AssociateAddress(_) => "AssociateAddress",
@@ -225,10 +264,16 @@ impl Request {
             Self::CreateTags { .. } => "CreateTags",
             Self::DeleteTags { .. } => "DeleteTags",
             Self::SetSourceDestCheck { .. } => "ModifyNetworkInterfaceAttribute",
+            Self::SetProtection { .. } => "ModifyInstanceAttribute",
         }
     }
 
-    /// What a Describe asks for; `None` for a call that changes something.
+    /// Whether it only reads: what it shows may lag behind.
+    pub fn reads(&self) -> bool {
+        self.describe().is_some() || matches!(self, Self::DescribeInstanceAttribute { .. })
+    }
+
+    /// What a Describe of a list asks for; `None` for every other call.
     pub fn describe(&self) -> Option<&Describe> {
         match self {
             Self::DescribeAddresses(it)
@@ -250,7 +295,9 @@ impl Request {
             | Self::TerminateInstances(_)
             | Self::CreateTags { .. }
             | Self::DeleteTags { .. }
-            | Self::SetSourceDestCheck { .. } => None,
+            | Self::SetSourceDestCheck { .. }
+            | Self::SetProtection { .. }
+            | Self::DescribeInstanceAttribute { .. } => None,
         }
     }
 
@@ -264,7 +311,9 @@ impl Request {
             | Self::DeleteRoute { dry_run, .. }
             | Self::CreateTags { dry_run, .. }
             | Self::DeleteTags { dry_run, .. }
-            | Self::SetSourceDestCheck { dry_run, .. } => *dry_run,
+            | Self::SetSourceDestCheck { dry_run, .. }
+            | Self::SetProtection { dry_run, .. }
+            | Self::DescribeInstanceAttribute { dry_run, .. } => *dry_run,
             Self::AssignPrivateIpAddresses { .. } | Self::UnassignPrivateIpAddresses { .. } => false,
             Self::DescribeAddresses(it)
             | Self::DescribeNetworkInterfaces(it)
@@ -274,110 +323,5 @@ impl Request {
             | Self::DescribeSubnets(it)
             | Self::DescribeVpcs(it) => it.dry_run,
         }
-    }
-}
-
-/// What can be said against a call without looking at the VPC. EC2 says it before it looks at DryRun.
-pub(super) fn validate(request: &Request) -> Result<(), ApiError> {
-    let some = |list: &[String], name| if list.is_empty() { Err(ApiError::missing(name)) } else { Ok(()) };
-    match request {
-        Request::AssociateAddress(it) => {
-            if it.allocation.is_none() && it.public_ip.is_none() {
-                return Err(ApiError::missing("allocationId"));
-            }
-            if it.allocation.is_some() && it.public_ip.is_some() {
-                return Err(ApiError::combination(
-                    "You may specify public IP or allocation id, but not both",
-                ));
-            }
-            if it.interface.is_some() && it.instance.is_some() {
-                return Err(ApiError::combination(
-                    "You may specify network interface or instance, but not both",
-                ));
-            }
-            if it.interface.is_none() && it.instance.is_none() {
-                return Err(ApiError::missing("networkInterfaceId"));
-            }
-            Ok(())
-        }
-        Request::DisassociateAddress { association, public_ip, .. } => {
-            match (association.is_some(), public_ip.is_some()) {
-                (false, false) => Err(ApiError::missing("associationId")),
-                (true, true) => Err(ApiError::combination("You may specify public IP or association id")),
-                (true, false) | (false, true) => Ok(()),
-            }
-        }
-        Request::AssignPrivateIpAddresses { addresses, count, .. } => {
-            // "You can't specify this parameter when also specifying private IP addresses."
-            match (addresses.is_empty(), count) {
-                (true, None) => Err(ApiError::missing("privateIpAddressSet")),
-                (false, Some(_)) => Err(ApiError::combination(
-                    "Secondary private IP addresses and their count may not be specified together",
-                )),
-                (true, Some(0)) => Err(ApiError::value("The count must be at least 1")),
-                (true, Some(_)) | (false, None) => unique(addresses),
-            }
-        }
-        Request::UnassignPrivateIpAddresses { addresses, .. } => {
-            if addresses.is_empty() {
-                return Err(ApiError::missing("privateIpAddressSet"));
-            }
-            unique(addresses)
-        }
-        Request::CreateRoute(it) if it.target == RouteTarget::Local => {
-            Err(ApiError::new("UnknownParameter", "The parameter LocalTarget is not recognized"))
-        }
-        Request::StartInstances(it) | Request::StopInstances(it) | Request::TerminateInstances(it) => {
-            some(&it.ids, "InstanceId")
-        }
-        Request::CreateTags { resources, tags, .. } => {
-            some(resources, "ResourceId")?;
-            if tags.is_empty() { Err(ApiError::missing("Tag")) } else { Ok(()) }
-        }
-        Request::DeleteTags { resources, .. } => some(resources, "ResourceId"),
-        Request::CreateRoute(_)
-        | Request::ReplaceRoute(_)
-        | Request::DeleteRoute { .. }
-        | Request::SetSourceDestCheck { .. } => Ok(()),
-        Request::DescribeAddresses(_)
-        | Request::DescribeNetworkInterfaces(_)
-        | Request::DescribeRouteTables(_)
-        | Request::DescribeInstances(_)
-        | Request::DescribeInstanceStatus(..)
-        | Request::DescribeSubnets(_)
-        | Request::DescribeVpcs(_) => validate_describe(request),
-    }
-}
-
-/// MaxResults has bounds (each page: 5 to 1000; route tables to 100), and excludes ids with
-/// DescribeNetworkInterfaces, DescribeInstances and DescribeInstanceStatus.
-fn validate_describe(request: &Request) -> Result<(), ApiError> {
-    let Some((describe, max)) = request.describe().and_then(|it| Some((it, it.max_results?))) else {
-        return Ok(());
-    };
-    let upper = if request.action() == "DescribeRouteTables" { 100 } else { 1000 };
-    if !(5..=upper).contains(&max) {
-        return Err(ApiError::value(format!(
-            "Value ( {max} ) for parameter maxResults is invalid. Expecting a value between 5 and {upper}."
-        )));
-    }
-    let excludes = matches!(
-        request.action(),
-        "DescribeNetworkInterfaces" | "DescribeInstances" | "DescribeInstanceStatus"
-    );
-    if excludes && !describe.ids.is_empty() {
-        return Err(ApiError::combination(
-            "The parameter maxResults cannot be used with ids in the same request",
-        ));
-    }
-    Ok(())
-}
-
-fn unique(addresses: &[Ipv4Addr]) -> Result<(), ApiError> {
-    let mut sorted = addresses.to_vec();
-    sorted.sort_unstable();
-    match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => Err(ApiError::value(format!("{} is in the request twice", pair[0]))),
-        None => Ok(()),
     }
 }

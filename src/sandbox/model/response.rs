@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use super::request::Protection;
 use super::state::{ElasticIp, Instance, InstanceState, Interface, Network, RouteTable, State, Subnet};
 
 /// The answer to one call.
@@ -35,6 +36,15 @@ pub enum Response {
     },
     /// Of StartInstances, StopInstances and TerminateInstances.
     InstanceStates(Vec<StateChange>),
+    /// Of DescribeInstanceAttribute.
+    Protection {
+        /// The instance.
+        instance: String,
+        /// Which protection.
+        attribute: Protection,
+        /// Whether it is on.
+        on: bool,
+    },
     /// Of every other call that changes something.
     Done,
 }

@@ -73,6 +73,8 @@ pub struct Quirks {
     pub refuse_past_association: bool,
     /// The code of AssignPrivateIpAddresses for an address that another interface has.
     pub taken_code: TakenCode,
+    /// StopInstances of an instance that is still pending is IncorrectInstanceState.
+    pub refuse_stop_while_pending: bool,
 }
 
 /// The code of AssignPrivateIpAddresses for an address that another interface has.
@@ -117,6 +119,8 @@ impl Quirks {
                 1 => TakenCode::InUse,
                 _ => TakenCode::AlreadyAssigned,
             },
+            // Drawn last, so that older seeds choose what they chose before.
+            refuse_stop_while_pending: random.flip(),
         }
     }
 }

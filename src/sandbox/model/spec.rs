@@ -6,6 +6,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use serde::Deserialize;
 
 use super::settings::Settings;
+use super::state::{Market, RootDevice};
 
 /// A description, as in the sandbox's TOML file. Ids that are absent are made, in EC2's form.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -68,7 +69,7 @@ pub struct SubnetSpec {
 }
 
 /// An instance.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct InstanceSpec {
     /// Its name: faults and holders are named by it.
@@ -83,6 +84,14 @@ pub struct InstanceSpec {
     /// DisableApiTermination.
     #[serde(default)]
     pub termination_protection: bool,
+    /// How it is paid for.
+    #[serde(default)]
+    pub market: Market,
+    /// What it boots from.
+    #[serde(default)]
+    pub root_device: RootDevice,
+    /// The Auto Scaling group that it belongs to: the tag that AWS puts on it.
+    pub auto_scaling_group: Option<String>,
 }
 
 /// A network interface.
@@ -209,10 +218,8 @@ impl Spec {
         };
         let instance = |name: &str, host| InstanceSpec {
             name: name.to_owned(),
-            id: None,
             interface: vec![interface(host, 0), interface(host, 1)],
-            stop_protection: false,
-            termination_protection: false,
+            ..InstanceSpec::default()
         };
         let subnet = |name: &str, third| SubnetSpec {
             name: name.to_owned(),

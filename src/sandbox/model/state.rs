@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::error::{ApiError, IdKind};
 
@@ -86,8 +86,56 @@ pub struct Instance {
     pub stop_protection: bool,
     /// DisableApiTermination.
     pub termination_protection: bool,
+    /// How it is paid for.
+    pub market: Market,
+    /// What it boots from.
+    pub root_device: RootDevice,
     /// Tags.
     pub tags: Tags,
+}
+
+/// How an instance is paid for; what matters here is whether EC2 stops it when it is asked to.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Market {
+    /// As it runs.
+    #[default]
+    OnDemand,
+    /// A Spot Instance of a one-time request.
+    Spot,
+    /// A Spot Instance of a persistent request.
+    SpotPersistent,
+}
+
+/// What an instance boots from.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RootDevice {
+    /// A volume of EBS.
+    #[default]
+    Ebs,
+    /// The host's own disk.
+    InstanceStore,
+}
+
+impl RootDevice {
+    /// EC2's word (API Reference, "Instance", rootDeviceType).
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ebs => "ebs",
+            Self::InstanceStore => "instance-store",
+        }
+    }
+}
+
+impl Instance {
+    /// EC2's word for an instance that is not on demand (API Reference, "Instance", instanceLifecycle).
+    pub fn lifecycle(&self) -> Option<&'static str> {
+        match self.market {
+            Market::OnDemand => None,
+            Market::Spot | Market::SpotPersistent => Some("spot"),
+        }
+    }
 }
 
 /// An instance's state.

@@ -296,11 +296,107 @@ fn terminating_removes_the_first_interface_and_frees_the_second() {
     assert_eq!(code(pair.vpc.call("t", &Request::StartInstances(it), T0)), "IncorrectInstanceState");
 }
 
+/// The hardest stop there is.
+fn hard_stop(pair: &Pair, name: &str) -> Request {
+    let ids = vec![pair.instance(name)];
+    Request::StopInstances(Instances { ids, force: true, skip_os_shutdown: true, dry_run: false })
+}
+
 #[test]
-fn protection_refuses_a_stop() {
+fn protection_refuses_a_stop_and_a_termination_until_it_is_taken_away() {
     let mut pair = Pair::with(|spec| spec.instance[0].stop_protection = true);
-    let it = Instances { ids: vec![pair.instance("ivr-a")], ..Instances::default() };
-    assert_eq!(code(pair.vpc.call("t", &Request::StopInstances(it), T0)), "OperationNotPermitted");
+    let instance = pair.instance("ivr-a");
+    let stop = hard_stop(&pair, "ivr-a");
+    let ids = vec![instance.clone()];
+    let terminate = Request::TerminateInstances(Instances { ids, ..Instances::default() });
+    let refused = pair.vpc.call("t", &stop, T0).unwrap_err();
+    assert_eq!(refused.code, "OperationNotPermitted");
+    assert!(refused.message.contains("may not be stopped. Modify its 'disableApiStop'"), "{refused}");
+    let refused = pair.vpc.call("t", &terminate, T0).unwrap_err();
+    assert!(refused.message.contains("may not be terminated. Modify its 'disableApiStop'"), "{refused}");
+
+    let ask = |attribute| {
+        let instance = instance.clone();
+        Request::DescribeInstanceAttribute { instance, attribute, dry_run: false }
+    };
+    let answer = |attribute, on| Ok(Response::Protection { instance: instance.clone(), attribute, on });
+    assert_eq!(pair.vpc.call("t", &ask(Protection::Stop), T0), answer(Protection::Stop, true));
+    assert_eq!(pair.vpc.call("t", &ask(Protection::Termination), T0), answer(Protection::Termination, false));
+    for (attribute, on) in [(Protection::Stop, false), (Protection::Termination, true)] {
+        let change = Request::SetProtection { instance: instance.clone(), attribute, on, dry_run: false };
+        assert_eq!(pair.vpc.call("t", &change, T0), Ok(Response::Done));
+    }
+    // Termination protection is not about stopping.
+    assert_eq!(code(pair.vpc.call("t", &terminate, T0)), "OperationNotPermitted");
+    assert!(pair.vpc.call("t", &stop, T0).is_ok());
+}
+
+#[test]
+fn protection_lags_like_every_other_read() {
+    let mut pair = Pair::with(|spec| spec.settings.lag = Duration::from_secs(2));
+    let instance = pair.instance("ivr-a");
+    let (attribute, dry_run) = (Protection::Stop, false);
+    let change = Request::SetProtection { instance: instance.clone(), attribute, on: true, dry_run };
+    let ask = Request::DescribeInstanceAttribute { instance, attribute, dry_run };
+    pair.vpc.call("t", &change, Duration::from_secs(10)).unwrap();
+    let mut shows = |at| matches!(pair.vpc.call("t", &ask, at), Ok(Response::Protection { on: true, .. }));
+    let early: Vec<bool> = (0..20).map(|n| shows(Duration::from_millis(10_000 + n * 50))).collect();
+    assert!(early.contains(&false), "{early:?}");
+    assert!(shows(Duration::from_millis(12_001)));
+}
+
+#[test]
+fn who_cannot_be_stopped_says_why() {
+    let cases = [
+        (Market::Spot, RootDevice::Ebs, Some("one-time Spot Instance request")),
+        (Market::SpotPersistent, RootDevice::Ebs, None),
+        (Market::OnDemand, RootDevice::InstanceStore, Some("does not have an 'ebs' root device type")),
+    ];
+    for (market, root, expected) in cases {
+        let mut pair = Pair::with(|spec| {
+            (spec.instance[0].market, spec.instance[0].root_device) = (market, root);
+        });
+        let answer = pair.vpc.call("t", &hard_stop(&pair, "ivr-a"), T0);
+        match expected {
+            None => assert!(answer.is_ok(), "{market:?}: {answer:?}"),
+            Some(text) => {
+                let refused = answer.unwrap_err();
+                assert_eq!(refused.code, "UnsupportedOperation");
+                assert!(refused.message.contains(text), "{refused}");
+            }
+        }
+        let instance = pair.instance("ivr-a");
+        let attribute = Protection::Stop;
+        let protect = Request::SetProtection { instance, attribute, on: true, dry_run: false };
+        assert_eq!(code(pair.vpc.call("t", &protect, T0)), "UnsupportedOperation", "{market:?} {root:?}");
+    }
+    let mut spec = Spec::pair();
+    (spec.instance[0].market, spec.instance[0].stop_protection) = (Market::Spot, true);
+    assert!(Vpc::new(&spec, 1).unwrap_err().to_string().contains("ivr-a"));
+}
+
+#[test]
+fn one_that_cannot_be_stopped_keeps_the_others_running() {
+    let mut pair = Pair::with(|spec| spec.instance[1].market = Market::Spot);
+    let ids = vec![pair.instance("ivr-a"), pair.instance("ivr-b")];
+    let stop = Request::StopInstances(Instances { ids, ..Instances::default() });
+    assert_eq!(code(pair.vpc.call("t", &stop, T0)), "UnsupportedOperation");
+    assert!(pair.vpc.state().instances.values().all(|it| it.state == InstanceState::Running));
+}
+
+#[test]
+fn whether_a_start_can_be_undone_is_open() {
+    for refuse in [false, true] {
+        let mut pair = Pair::with(|spec| spec.settings.quirks.refuse_stop_while_pending = refuse);
+        let (stop, id) = (hard_stop(&pair, "ivr-a"), pair.instance("ivr-a"));
+        let start = Request::StartInstances(Instances { ids: vec![id.clone()], ..Instances::default() });
+        pair.vpc.call("t", &stop, T0).unwrap();
+        pair.vpc.call("t", &start, Duration::from_secs(10)).unwrap();
+        let answer = pair.vpc.call("t", &stop, Duration::from_secs(11));
+        assert_eq!(answer.map_err(|error| error.code).err(), refuse.then_some("IncorrectInstanceState"));
+        let states = &pair.vpc.state().instances[&id];
+        assert_eq!(states.state, if refuse { InstanceState::Pending } else { InstanceState::Stopping });
+    }
 }
 
 #[test]

@@ -49,7 +49,7 @@ impl Buckets {
 /// Bucket size and refill per second: non-mutating 100 and 20, unfiltered and unpaginated non-mutating 50
 /// and 10, mutating 50 and 5.
 fn rate(request: &Request) -> (f64, f64) {
-    match (request.describe().is_some(), unfiltered(request)) {
+    match (request.reads(), unfiltered(request)) {
         (true, false) => (100.0, 20.0),
         (true, true) => (50.0, 10.0),
         (false, _) => (50.0, 5.0),

@@ -9,7 +9,8 @@ use std::net::Ipv4Addr;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::sandbox::model::{
-    ApiError, AssociateAddress, Describe, Destination, Filter, Instances, Request, RouteChange, RouteTarget,
+    ApiError, AssociateAddress, Describe, Destination, Filter, Instances, Protection, Request, RouteChange,
+    RouteTarget,
 };
 
 /// The version of the API that is spoken.
@@ -44,10 +45,11 @@ pub fn parse(form: &[u8]) -> Result<Request, ApiError> {
     }
 }
 
-/// The action that a form names, if it names one: for faults and logs, also where the rest is nonsense.
-pub(super) fn action(form: &[u8]) -> String {
-    let mut values = form_urlencoded::parse(form);
-    values.find(|(key, _)| key == "Action").map(|(_, value)| value.into_owned()).unwrap_or_default()
+/// The action that a form names, if it names one: for faults and logs, also where the rest is nonsense. Of
+/// several it is the last, as for [`parse`].
+pub fn action(form: &[u8]) -> String {
+    let named = form_urlencoded::parse(form).filter(|(key, _)| key == "Action").last();
+    named.map(|(_, value)| value.into_owned()).unwrap_or_default()
 }
 
 struct Form(BTreeMap<String, String>);
@@ -97,6 +99,7 @@ impl Form {
             }
             "StopInstances" => Request::StopInstances(self.instances()?),
             "TerminateInstances" => Request::TerminateInstances(self.instances()?),
+            "ModifyInstanceAttribute" => self.set_protection()?,
             "CreateTags" => self.create_tags()?,
             "DeleteTags" => self.delete_tags()?,
             "ModifyNetworkInterfaceAttribute" => Request::SetSourceDestCheck {
@@ -127,6 +130,19 @@ impl Form {
             "DescribeInstanceStatus" => {
                 let all = self.flag("IncludeAllInstances")?.unwrap_or(false);
                 Request::DescribeInstanceStatus(self.describe("InstanceId")?, all)
+            }
+            "DescribeInstanceAttribute" => {
+                let attribute = self.need("Attribute")?;
+                let known = [Protection::Stop, Protection::Termination];
+                Request::DescribeInstanceAttribute {
+                    instance: self.need("InstanceId")?,
+                    attribute: known.into_iter().find(|it| it.word() == attribute).ok_or_else(|| {
+                        ApiError::value(format!(
+                            "Value ({attribute}) for parameter attribute is invalid. Unknown attribute."
+                        ))
+                    })?,
+                    dry_run: self.dry_run()?,
+                }
             }
             "DescribeSubnets" => Request::DescribeSubnets(self.describe("SubnetId")?),
             "DescribeVpcs" => Request::DescribeVpcs(self.describe("VpcId")?),
@@ -251,6 +267,28 @@ impl Form {
             ids: self.list("InstanceId"),
             force: self.flag("Force")?.unwrap_or(false),
             skip_os_shutdown: self.flag("SkipOsShutdown")?.unwrap_or(false),
+            dry_run: self.dry_run()?,
+        })
+    }
+
+    /// "You can modify only one attribute at a time" (ModifyInstanceAttribute).
+    fn set_protection(&mut self) -> Result<Request, ApiError> {
+        let (stop, termination) =
+            (self.flag("DisableApiStop.Value")?, self.flag("DisableApiTermination.Value")?);
+        let (attribute, on) = match (stop, termination) {
+            (Some(on), None) => (Protection::Stop, on),
+            (None, Some(on)) => (Protection::Termination, on),
+            (Some(_), Some(_)) => {
+                return Err(ApiError::combination("Fields for multiple attribute types specified"));
+            }
+            (None, None) => {
+                return Err(ApiError::new("MissingParameter", "The sandbox knows the two protections only"));
+            }
+        };
+        Ok(Request::SetProtection {
+            instance: self.need("InstanceId")?,
+            attribute,
+            on,
             dry_run: self.dry_run()?,
         })
     }
@@ -381,6 +419,13 @@ mod tests {
     }
 
     #[test]
+    fn the_action_of_the_answer_is_that_of_the_request() {
+        let form = b"Action=%3Cevil%3E&Action=DescribeVpcs";
+        assert_eq!(parse(form).map(|it| it.action()).ok(), Some("DescribeVpcs"));
+        assert_eq!(action(form), "DescribeVpcs");
+    }
+
+    #[test]
     fn what_is_wrong_has_ec2s_code() {
         for (form, code) in [
             ("", "MissingAction"),
@@ -405,6 +450,14 @@ mod tests {
                 "InvalidParameterCombination",
             ),
             ("Action=AssociateAddress&PrivateIpAddress=here", "InvalidParameterValue"),
+            ("Action=DescribeInstanceAttribute&InstanceId=i-1&Attribute=colour", "InvalidParameterValue"),
+            ("Action=DescribeInstanceAttribute&InstanceId=i-1", "MissingParameter"),
+            ("Action=ModifyInstanceAttribute&InstanceId=i-1", "MissingParameter"),
+            (
+                "Action=ModifyInstanceAttribute&InstanceId=i-1&DisableApiStop.Value=true\
+                 &DisableApiTermination.Value=true",
+                "InvalidParameterCombination",
+            ),
         ] {
             assert_eq!(parse(form.as_bytes()).map_err(|it| it.code), Err(code), "{form}");
         }

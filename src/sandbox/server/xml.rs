@@ -7,19 +7,19 @@ use crate::sandbox::model::{
 
 /// What every answer needs besides its content.
 #[derive(Clone, Debug)]
-pub(super) struct Context<'a> {
+pub struct Context<'a> {
     /// The account's number.
-    pub(super) account: &'a str,
+    pub account: &'a str,
     /// The region.
-    pub(super) region: &'a str,
+    pub region: &'a str,
     /// The request's id.
-    pub(super) request_id: &'a str,
+    pub request_id: &'a str,
     /// When everything was launched and attached (RFC 3339).
-    pub(super) launched: &'a str,
+    pub launched: &'a str,
 }
 
 /// The document of an answer.
-pub(super) fn response(action: &str, response: &Response, context: &Context<'_>) -> String {
+pub fn response(action: &str, response: &Response, context: &Context<'_>) -> String {
     let mut xml = Xml::new(context);
     xml.0.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let root = format!("{action}Response");
@@ -45,6 +45,12 @@ pub(super) fn response(action: &str, response: &Response, context: &Context<'_>)
             xml.leaf("return", "true");
         }
         Response::InstanceStates(list) => xml.list("instancesSet", list, Xml::state_change),
+        Response::Protection { instance, attribute, on } => {
+            xml.leaf("instanceId", instance);
+            xml.open(attribute.word());
+            xml.leaf("value", &on.to_string());
+            xml.close(attribute.word());
+        }
         Response::Done => xml.leaf("return", "true"),
     }
     xml.close(&root);
@@ -52,7 +58,7 @@ pub(super) fn response(action: &str, response: &Response, context: &Context<'_>)
 }
 
 /// The document of a refusal.
-pub(super) fn error(error: &ApiError, request_id: &str) -> String {
+pub fn error(error: &ApiError, request_id: &str) -> String {
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response><Errors><Error><Code>{}</Code><Message>{}</Message>\
          </Error></Errors><RequestID>{request_id}</RequestID></Response>",
@@ -225,6 +231,11 @@ impl<'a> Xml<'a> {
         self.state("instanceState", instance.state);
         self.leaf("instanceType", "m5.large");
         self.leaf("launchTime", self.1.launched);
+        self.leaf("rootDeviceType", instance.root_device.word());
+        if let Some(lifecycle) = instance.lifecycle() {
+            self.leaf("instanceLifecycle", lifecycle);
+            self.leaf("spotInstanceRequestId", &instance.id.replacen("i-", "sir-", 1));
+        }
         self.open("placement");
         self.leaf("availabilityZone", &instance.zone);
         self.leaf("tenancy", "default");

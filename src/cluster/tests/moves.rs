@@ -1,0 +1,198 @@
+//! What moves a group besides the table's rows: failures of the service, the probe, failback, a service that must
+//! run alone, a forced takeover.
+
+use std::time::Duration;
+
+use super::*;
+
+fn pair(change: impl FnOnce(&mut GroupSettings)) -> World {
+    let mut settings = settings(2);
+    change(&mut settings.groups[0]);
+    let mut world = World::empty(settings, Held::By(0));
+    world.start(0);
+    world.start(1);
+    world.run(ms(60_000));
+    assert_eq!(world.active(), [0]);
+    world.notices.clear();
+    world.takes.clear();
+    world
+}
+
+fn fails(world: &mut World, node: u8, how: ServiceFailure) {
+    world.tell(node, Event::ServiceFailed { group: GroupId(0), how });
+    world.run(ms(1_000));
+}
+
+#[test]
+fn failures_are_counted_up_to_the_threshold_and_then_the_group_moves() {
+    let mut world = pair(|_| {});
+    fails(&mut world, 0, ServiceFailure::Running);
+    fails(&mut world, 0, ServiceFailure::Running);
+    assert_eq!(world.active(), [0]);
+    fails(&mut world, 0, ServiceFailure::Running);
+    assert_eq!(world.active(), [1]);
+    assert!(world.said(1, "offer-heard") && world.takes.len() == 1);
+    assert!(world.group(0).ineligible.unwrap().contains("failed here 3 times"));
+    // Barred until cleanup, also over a restart of the agent.
+    world.kill(0);
+    world.start(0);
+    world.run(ms(60_000));
+    assert!(world.group(0).ineligible.unwrap().contains("barred"));
+    world.tell(0, Event::Asked(Wish::Cleanup(GroupId(0))));
+    world.run(ms(1_000));
+    assert_eq!(world.group(0).ineligible, None);
+}
+
+#[test]
+fn a_start_that_fails_bars_at_once() {
+    let mut world = pair(|_| {});
+    fails(&mut world, 0, ServiceFailure::Start);
+    assert_eq!(world.active(), [1]);
+}
+
+#[test]
+fn failures_are_forgotten_after_the_failure_timeout() {
+    let mut world = pair(|group| group.failure_timeout = Some(ms(60_000)));
+    fails(&mut world, 0, ServiceFailure::Running);
+    fails(&mut world, 0, ServiceFailure::Running);
+    world.run(ms(61_000));
+    assert!(world.said(0, "failures-forgotten"));
+    fails(&mut world, 0, ServiceFailure::Running);
+    assert_eq!(world.active(), [0]);
+}
+
+#[test]
+fn failures_in_maintenance_or_after_a_stall_do_not_count() {
+    let mut world = pair(|group| group.migration_threshold = 1);
+    world.frozen = vec![0];
+    world.run(ms(1_500));
+    world.frozen.clear();
+    world.run(ms(300));
+    fails(&mut world, 0, ServiceFailure::Running);
+    assert!(world.said(0, "failure-ignored"));
+    assert_eq!(world.active(), [0]);
+    world.run(ms(10_000));
+    world.tell(0, Event::Asked(Wish::Maintenance(GroupId(0), true)));
+    fails(&mut world, 0, ServiceFailure::Running);
+    world.tell(0, Event::Asked(Wish::Maintenance(GroupId(0), false)));
+    world.run(ms(10_000));
+    assert_eq!(world.active(), [0]);
+    fails(&mut world, 0, ServiceFailure::Running);
+    assert_eq!(world.active(), [1]);
+}
+
+#[test]
+fn a_probe_that_answers_holds_and_one_that_does_not_takes() {
+    let mut world = pair(|group| group.when_silent = WhenSilent::Probe);
+    world.kill(0);
+    world.run(ms(60_000));
+    assert!(world.takes.is_empty(), "the service answers");
+    world.probe_answers = false;
+    world.run(ms(5_000));
+    assert_eq!(world.active(), [1]);
+    assert_eq!(world.takes.len(), 1);
+}
+
+#[test]
+fn a_probe_that_never_answered_in_this_tenure_says_nothing() {
+    let mut world = World::empty(
+        {
+            let mut settings = settings(2);
+            settings.groups[0].when_silent = WhenSilent::Probe;
+            settings
+        },
+        Held::By(0),
+    );
+    world.probe_answers = false;
+    world.start(0);
+    world.start(1);
+    world.run(ms(60_000));
+    world.takes.clear();
+    world.kill(0);
+    world.run(ms(120_000));
+    assert!(world.takes.is_empty());
+    // Proof needs no probe.
+    world.instances[0] = Some(Running::No);
+    world.run(ms(6_000));
+    assert_eq!(world.active(), [1]);
+}
+
+#[test]
+fn failback_waits_until_the_preferred_node_was_fit_for_so_long() {
+    let mut world = pair(|group| group.failback = Some(Duration::from_secs(120)));
+    world.tell(0, Event::Asked(Wish::Switchover(GroupId(0), None)));
+    world.run(ms(5_000));
+    assert_eq!(world.active(), [1]);
+    world.run(ms(110_000));
+    assert_eq!(world.active(), [1]);
+    world.run(ms(15_000));
+    assert_eq!(world.active(), [0]);
+    assert!(world.said(1, "failback"));
+    world.run(ms(300_000));
+    assert_eq!(world.active(), [0], "and there it stays");
+}
+
+#[test]
+fn failback_and_switchover_do_not_go_to_a_node_that_is_deaf() {
+    let mut world = pair(|group| {
+        group.failback = Some(Duration::from_secs(30));
+        // Else the deaf one would take what it believes to be silent.
+        group.when_silent = WhenSilent::Hold;
+    });
+    world.tell(0, Event::Asked(Wish::Switchover(GroupId(0), None)));
+    world.run(ms(5_000));
+    assert_eq!(world.active(), [1]);
+    world.cut = vec![(1, 0)];
+    world.run(ms(3_000));
+    world.takes.clear();
+    world.tell(1, Event::Asked(Wish::Switchover(GroupId(0), Some(NodeId(0)))));
+    assert!(world.said(1, "switchover-refused"));
+    world.run(ms(20_000));
+    assert_eq!(world.active(), [1]);
+    assert!(world.takes.is_empty() && !world.said(1, "failback"));
+}
+
+#[test]
+fn a_cold_service_stops_here_before_it_starts_there() {
+    let mut world = pair(|group| group.cold = true);
+    world.tell(0, Event::Asked(Wish::Switchover(GroupId(0), None)));
+    for _ in 0..400 {
+        world.run(ms(5));
+        let serves = |node: usize| matches!(world.desired[node], Some(Desired::Serve { .. }));
+        assert!(!(serves(0) && serves(1)));
+    }
+    assert_eq!(world.active(), [1]);
+}
+
+#[test]
+fn a_cold_service_starts_again_if_nobody_takes_it() {
+    let mut world = pair(|group| group.cold = true);
+    world.take_answer = Some(Failure::Refused);
+    world.tell(0, Event::Asked(Wish::Switchover(GroupId(0), None)));
+    world.run(ms(2_000));
+    assert_eq!(world.desired[0], Some(Desired::Standby));
+    world.run(ms(14_000));
+    assert!(matches!(world.desired[0], Some(Desired::Serve { .. })));
+    assert_eq!(world.active(), [0]);
+    assert!(world.said(0, "offer-failed"));
+}
+
+#[test]
+fn a_forced_takeover_passes_a_stranger_and_a_heard_holder_but_not_maintenance() {
+    let mut world = pair(|_| {});
+    world.tell(1, Event::Asked(Wish::TakeOver(GroupId(0))));
+    world.run(ms(2_000));
+    assert_eq!(world.active(), [1]);
+    world.holder[0] = Held::Stranger;
+    world.run(ms(60_000));
+    assert!(world.active().is_empty());
+    world.tell(0, Event::Asked(Wish::TakeOver(GroupId(0))));
+    world.run(ms(2_000));
+    assert_eq!(world.active(), [0]);
+    world.tell(0, Event::Asked(Wish::Maintenance(GroupId(0), true)));
+    world.run(ms(1_000));
+    world.tell(1, Event::Asked(Wish::TakeOver(GroupId(0))));
+    world.run(ms(10_000));
+    assert_eq!(world.active(), [0]);
+    assert!(world.said(1, "force-refused"));
+}
