@@ -25,10 +25,12 @@ pub(crate) struct Pair {
     pub(crate) key: [u8; 32],
     /// Whether the address is set up on the guest's interface.
     pub(crate) guest: bool,
+    /// Interval and dead-after.
+    pub(crate) timers: (&'static str, &'static str),
     /// What the demote hook does at its end.
     pub(crate) demote: &'static str,
     /// More keys of the group.
-    pub(crate) group: &'static str,
+    pub(crate) group: String,
     /// More tables of the file.
     pub(crate) tables: &'static str,
     /// The lease table, for a group that has one.
@@ -56,8 +58,9 @@ impl Pair {
             port,
             key: [7; 32],
             guest: false,
+            timers: ("50ms", "300ms"),
             demote: "true",
-            group: "",
+            group: String::new(),
             tables: "",
             leases: None,
         }
@@ -77,8 +80,8 @@ impl Pair {
             socket = "{own}/standin.sock"
             [heartbeat]
             port = {port}
-            interval = "50ms"
-            dead-after = "300ms"
+            interval = "{interval}"
+            dead-after = "{dead_after}"
             first-dead-after = "10s"
             [aws]
             call-timeout = "1s"
@@ -119,6 +122,8 @@ impl Pair {
             group = self.group,
             more = self.tables,
             port = self.port,
+            interval = self.timers.0,
+            dead_after = self.timers.1,
             guest = self.guest,
             demote = self.demote,
             service = eip("service"),

@@ -16,7 +16,7 @@ const GROUP: &str = "test/ivr";
 fn fenced(group: &'static str) -> Pair {
     let mut spec = Spec::pair();
     spec.settings.hard_stop_time = Duration::from_millis(700);
-    Pair { group, ..Pair::of(&spec) }
+    Pair { group: group.into(), ..Pair::of(&spec) }
 }
 
 /// What has happened, in its order: "stopped" for ivr-a's instance, "moved" for the service's address.
@@ -51,7 +51,7 @@ fn the_silent_node_has_stopped_before_its_group_is_taken() {
 #[test]
 fn alongside_does_not_wait_for_it() {
     let pair = fenced("fencing = \"alongside\"");
-    let (mut a, b) = settled(&pair);
+    let (mut a, _b) = settled(&pair);
     a.kill();
     until("ivr-b has all", 30, || pair.all_with("ivr-b"));
     until("ivr-a has stopped", 10, || state_of_a(&pair) == InstanceState::Stopped);
@@ -80,7 +80,7 @@ fn what_would_make_fencing_fail_is_said_beforehand_and_holds() {
 fn leased() -> (Pair, Arc<Leases>) {
     let leases = Arc::new(Leases::default());
     let pair = Pair {
-        group: "arbiter = \"dynamodb\"",
+        group: "arbiter = \"dynamodb\"".into(),
         tables: "[group.service]\nunit = \"none.service\"\n[lease]\ntable = \"leases\"\nlength = \"5s\"\nstop-bound = \"1s\"",
         leases: Some(Arc::clone(&leases)),
         ..Pair::new()
