@@ -12,6 +12,8 @@ mod losers;
 mod pair;
 #[path = "agent/process.rs"]
 mod process;
+#[path = "agent/service.rs"]
+mod service;
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;

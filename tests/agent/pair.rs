@@ -26,6 +26,10 @@ pub(crate) struct Pair {
     pub(crate) guest: bool,
     /// What the demote hook does at its end.
     pub(crate) demote: &'static str,
+    /// More keys of the group.
+    pub(crate) keys: &'static str,
+    /// More tables of the group.
+    pub(crate) tables: &'static str,
 }
 
 pub(crate) struct Member {
@@ -50,6 +54,8 @@ impl Pair {
             key: [7; 32],
             guest: false,
             demote: "true",
+            keys: "",
+            tables: "",
         }
     }
 
@@ -82,6 +88,7 @@ impl Pair {
             name = "ivr"
             nodes = ["ivr-a", "ivr-b"]
             anchor = "service-address"
+            {keys}
             [[group.private-ip]]
             name = "service-address"
             address = "127.0.0.100"
@@ -103,10 +110,13 @@ impl Pair {
             on = "demote"
             run = ["/bin/sh", "-c", "echo $STANDIN_NODE $STANDIN_EVENT $STANDIN_GROUP >> {hooks}; {demote}"]
             timeout = "5s"
+            {more}
             "#,
             port = self.port,
             guest = self.guest,
             demote = self.demote,
+            keys = self.keys,
+            more = self.tables,
             service = eip("service"),
             trunk = eip("trunk"),
             tables = tables.join(", "),
