@@ -6,12 +6,20 @@
 
 #[path = "agent/cloud.rs"]
 mod cloud;
+#[path = "agent/incidents.rs"]
+mod incidents;
+#[path = "agent/leases.rs"]
+mod leases;
 #[path = "agent/losers.rs"]
 mod losers;
 #[path = "agent/pair.rs"]
 mod pair;
 #[path = "agent/process.rs"]
 mod process;
+#[path = "agent/recorded.rs"]
+mod recorded;
+#[path = "agent/safety.rs"]
+mod safety;
 #[path = "agent/service.rs"]
 mod service;
 

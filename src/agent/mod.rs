@@ -14,7 +14,7 @@ mod heart;
 pub mod links;
 pub mod log;
 mod memory;
-mod names;
+pub mod names;
 mod notices;
 mod own_addresses;
 pub mod poller;

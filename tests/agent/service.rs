@@ -7,32 +7,63 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::pair::{Pair, until};
+use rustix::process::{Pid, Signal, kill_process};
 
 const SYSTEMCTL: &str = r#"#!/bin/sh
 cd "${0%/*}"
 case "$1 $*" in
-  show*den.service) printf 'LoadState=loaded\nActiveState=inactive\nControlGroup=\nSlice=nowhere.slice\n' ;;
+  show*.service) printf 'LoadState=loaded\nActiveState=inactive\nControlGroup=\nSlice=nowhere.slice\n' ;;
   show*) echo ControlGroup=/standin-nowhere.slice ;;
   kill*) exit 1 ;;
   stop*) echo "$*" >> hooks; [ ! -e hangs ] || exec sleep 600 ;;
   *) echo "$*" >> hooks; [ ! -e broken ] || { echo 'no such luck' >&2; exit 1; } ;;
 esac
 "#;
+/// The guard is the real one. The agent of a test is not `standin`, so the program is another.
+const SYSTEMD_RUN: &str = r#"#!/bin/sh
+cd "${0%/*}"
+[ ! -e no-bus ] || { echo no bus >&2; exit 1; }
+while [ "$1" != -- ]; do shift; done
+shift 2
+"$STANDIN_BIN" "$1" "$2" "$3" > guard.log 2>&1 &
+echo $! >> guards
+"#;
 const COLD: &str = "[group.service]\nunit = \"den.service\"\nstandby = \"cold\"\nstop-timeout = \"300ms\"\n";
 
-/// Runs one of the tests below in its own process, with scripts instead of systemd.
-fn with_scripts(test: &str) {
-    let folder = tempfile::tempdir().unwrap();
-    for (name, text) in [("systemctl", SYSTEMCTL), ("systemd-run", "#!/bin/sh\necho no bus >&2\nexit 1\n")] {
-        let path = folder.path().join(name);
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+/// The scripts' folder; at its end, the end of the guards that were started from it.
+struct Scripts(tempfile::TempDir);
+
+impl Scripts {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in [("systemctl", SYSTEMCTL), ("systemd-run", SYSTEMD_RUN)] {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        Self(folder)
     }
-    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+}
+
+impl Drop for Scripts {
+    fn drop(&mut self) {
+        let guards = fs::read_to_string(self.0.path().join("guards")).unwrap_or_default();
+        for pid in guards.lines().filter_map(|it| Pid::from_raw(it.parse().ok()?)) {
+            let _killed = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+/// Runs one ignored test in a process of its own, with scripts instead of systemd.
+pub(crate) fn with_scripts(test: &str) {
+    let scripts = Scripts::new();
+    let folder = scripts.0.path();
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("service::{test}"), "--ignored", "--nocapture"])
+        .args(["--exact", test, "--ignored", "--nocapture"])
         .env("PATH", path)
-        .env("STANDIN_TEST_SCRIPTS", folder.path())
+        .env("STANDIN_TEST_SCRIPTS", folder)
+        .env("STANDIN_BIN", env!("CARGO_BIN_EXE_standin"))
         .output()
         .unwrap();
     let text =
@@ -53,7 +84,7 @@ fn touch(folder: &Path, name: &str) {
 
 #[test]
 fn a_cold_service_runs_where_its_group_is_active() {
-    with_scripts("a_cold_service");
+    with_scripts("service::a_cold_service");
 }
 
 #[test]
@@ -77,7 +108,7 @@ fn a_cold_service() {
 
 #[test]
 fn a_start_that_fails_is_said() {
-    with_scripts("a_start_that_fails");
+    with_scripts("service::a_start_that_fails");
 }
 
 #[test]
@@ -94,16 +125,16 @@ fn a_start_that_fails() {
 
 #[test]
 fn a_lease_without_a_guard_is_none() {
-    with_scripts("a_lease_without_a_guard");
+    with_scripts("service::a_lease_without_a_guard");
 }
 
 #[test]
 #[ignore = "run by a_lease_without_a_guard_is_none"]
 fn a_lease_without_a_guard() {
     let mut pair = Pair::new();
-    pair.keys = "arbiter = \"dynamodb\"";
+    pair.group = "arbiter = \"dynamodb\"";
     pair.tables = "[group.service]\nunit = \"den.service\"\n";
-    let _folder = scripts(&pair);
+    touch(&scripts(&pair), "no-bus");
     let a = pair.start("ivr-a");
     let why = "without its guard a lease promises nothing: the guard cannot be started: `systemd-run";
     until("it is not able", 20, || {
