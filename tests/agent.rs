@@ -14,6 +14,8 @@ mod leases;
 mod losers;
 #[path = "agent/pair.rs"]
 mod pair;
+#[path = "agent/probe.rs"]
+mod probe;
 #[path = "agent/process.rs"]
 mod process;
 #[path = "agent/recorded.rs"]

@@ -30,7 +30,7 @@ pub(crate) struct Pair {
     /// What the demote hook does at its end.
     pub(crate) demote: &'static str,
     /// More keys of the group.
-    pub(crate) group: &'static str,
+    pub(crate) group: String,
     /// More tables of the file.
     pub(crate) tables: &'static str,
     /// The lease table, for a group that has one.
@@ -60,7 +60,7 @@ impl Pair {
             guest: false,
             timers: ("50ms", "300ms"),
             demote: "true",
-            group: "",
+            group: String::new(),
             tables: "",
             leases: None,
         }

@@ -17,7 +17,7 @@ const GROUP: &str = "test/ivr";
 fn fenced(group: &'static str) -> Pair {
     let mut spec = Spec::pair();
     spec.settings.hard_stop_time = Duration::from_millis(700);
-    Pair { group, ..Pair::of(&spec) }
+    Pair { group: group.into(), ..Pair::of(&spec) }
 }
 
 /// What has happened, in its order: "stopped" for ivr-a's instance, "moved" for the service's address.
@@ -81,7 +81,7 @@ fn what_would_make_fencing_fail_is_said_beforehand_and_holds() {
 fn leased() -> (Pair, Arc<Leases>) {
     let leases = Arc::new(Leases::default());
     let pair = Pair {
-        group: "arbiter = \"dynamodb\"",
+        group: "arbiter = \"dynamodb\"".into(),
         tables: "[group.service]\nunit = \"none.service\"\n[lease]\ntable = \"leases\"\nlength = \"5s\"\nstop-bound = \"1s\"",
         leases: Some(Arc::clone(&leases)),
         ..Pair::new()

@@ -6,12 +6,11 @@ use standin::cluster::{
     AnchorRead, Counter, Failure, GroupId, NodeId, Owner, Random, Running, TakeFrom, Time,
 };
 
-use super::chance::{Chance, ms, secs};
+use super::illness::{Fate, Illness, Illnesses};
+use crate::chance::{Chance, ms};
 
 /// Reads lag by less than this (design: "settled" is five seconds).
 const LAG: Duration = ms(4900);
-/// A call that is on its way arrives within this, or never (design: two minutes).
-const LATEST: Duration = secs(118);
 
 /// What kind of thing an anchor is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -38,7 +37,7 @@ pub(crate) enum Holder {
 pub(crate) struct History<T>(Vec<(Time, T)>);
 
 impl<T: Copy + PartialEq> History<T> {
-    fn new(value: T) -> Self {
+    pub(crate) fn new(value: T) -> Self {
         Self(vec![(Time::ZERO, value)])
     }
 
@@ -54,7 +53,7 @@ impl<T: Copy + PartialEq> History<T> {
         self.0.iter().rev().find(|(from, _)| *from <= then).unwrap_or(&self.0[0]).1
     }
 
-    fn set(&mut self, value: T, now: Time) {
+    pub(crate) fn set(&mut self, value: T, now: Time) {
         if self.now() != value {
             self.0.push((now, value));
         }
@@ -77,65 +76,26 @@ pub(crate) struct Anchor {
     tag: History<Option<Counter>>,
 }
 
-/// How EC2 is ill, for one node or for all.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Illness {
-    /// Nothing is answered.
-    Hangs,
-    /// The connection is refused.
-    Unreachable,
-    /// So many of a thousand calls are throttled.
-    Throttles(u64),
-    /// So many of a thousand writes land late, and are not answered.
-    Late(u64),
-    /// So many of a thousand calls are carried out and not answered.
-    LosesAnswers(u64),
-    /// Writes are denied.
-    Denies,
-    /// Each call takes so long, there and back.
-    Slow(Duration),
-    /// So many of a thousand reads are old.
-    Stale(u64),
-}
-
-impl Illness {
-    /// Whether a node that it befalls cannot be counted on to read.
-    const fn hurts_reads(self) -> bool {
-        match self {
-            Self::Hangs | Self::Unreachable | Self::Throttles(_) | Self::LosesAnswers(_) | Self::Slow(_) => {
-                true
-            }
-            Self::Late(_) | Self::Denies | Self::Stale(_) => false,
-        }
-    }
-}
-
-/// What becomes of a call.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Fate {
-    /// When it is carried out, counted from its sending; `None`: never.
-    pub(crate) acts_after: Option<Duration>,
-    /// The answer is on its way so long; `None`: lost.
-    pub(crate) answer_takes: Option<Duration>,
-    /// It fails at once, so.
-    pub(crate) fails: Option<Failure>,
-}
-
 pub(crate) struct Ec2 {
     pub(crate) anchors: Vec<Anchor>,
     pub(crate) instances: Vec<History<Running>>,
     /// Per node and group: the tag's key names the group.
     interface_tags: Vec<Vec<History<Option<Counter>>>>,
-    ill: Vec<(usize, Option<NodeId>, Illness)>,
+    /// The rest of each group: one more resource, which only the anchor's holder may touch.
+    pub(crate) rests: Vec<History<Holder>>,
+    /// Instances that EC2 refuses to stop (stop protection, Spot).
+    pub(crate) protected: Vec<bool>,
+    pub(crate) ill: Illnesses,
     /// So many of a thousand reads are old, always.
     stale: u64,
     latency: Duration,
     /// Taking from nobody what one already holds is a conflict.
     own_conflicts: bool,
+    random: Random,
 }
 
 impl Ec2 {
-    pub(crate) fn new(nodes: u8, groups: u8, random: &mut Random) -> Self {
+    pub(crate) fn new(nodes: u8, groups: u8, mut random: Random) -> Self {
         let anchor = |random: &mut Random| Anchor {
             kind: random.pick(&[Kind::ElasticIp, Kind::PrivateIp, Kind::Route]),
             holder: History::new(random.pick(&[Holder::Nobody, Holder::Node(NodeId(0)), Holder::Orphaned])),
@@ -143,81 +103,31 @@ impl Ec2 {
             tag: History::new(None),
         };
         Self {
-            anchors: (0..groups).map(|_| anchor(random)).collect(),
+            anchors: (0..groups).map(|_| anchor(&mut random)).collect(),
             instances: (0..nodes).map(|_| History::new(Running::Yes)).collect(),
             interface_tags: vec![vec![History::new(None); usize::from(groups)]; usize::from(nodes)],
-            ill: Vec::new(),
+            rests: (0..groups)
+                .map(|_| History::new(random.pick(&[Holder::Nobody, Holder::Node(NodeId(0))])))
+                .collect(),
+            protected: (0..nodes).map(|_| random.chance(70)).collect(),
+            ill: Illnesses::default(),
             stale: random.pick(&[0, 0, 50, 500, 1000]),
             latency: random.pick(&[ms(5), ms(50), ms(150), ms(400)]),
             own_conflicts: random.chance(500),
+            random,
         }
-    }
-
-    pub(crate) fn fall_ill(&mut self, fault: usize, node: Option<NodeId>, how: Illness) {
-        self.ill.push((fault, node, how));
-    }
-
-    pub(crate) fn recover(&mut self, fault: usize) {
-        self.ill.retain(|(it, _, _)| *it != fault);
-    }
-
-    /// Whether it is ill for anyone.
-    pub(crate) fn ill(&self) -> bool {
-        !self.ill.is_empty()
-    }
-
-    pub(crate) fn recover_all(&mut self) {
-        self.ill.clear();
-    }
-
-    fn illnesses(&self, node: NodeId) -> impl Iterator<Item = Illness> {
-        self.ill.iter().filter(move |(_, whom, _)| whom.is_none_or(|it| it == node)).map(|(_, _, how)| *how)
-    }
-
-    /// Whether this node's reads are answered.
-    pub(crate) fn readable(&self, node: NodeId) -> bool {
-        !self.illnesses(node).any(Illness::hurts_reads)
-    }
-
-    /// Whether this node can do everything.
-    pub(crate) fn well(&self, node: NodeId) -> bool {
-        self.illnesses(node).all(|it| matches!(it, Illness::Stale(_)))
     }
 
     /// What becomes of a call that this node sends now.
-    pub(crate) fn fate(&self, node: NodeId, write: bool, random: &mut Random) -> Fate {
-        let mut there = random.between(self.latency / 4, self.latency);
-        let mut back = Some(random.between(self.latency / 4, self.latency));
-        let fails = |failure| Fate { acts_after: None, answer_takes: Some(ms(20)), fails: Some(failure) };
-        for illness in self.illnesses(node).collect::<Vec<_>>() {
-            match illness {
-                Illness::Hangs => return Fate { acts_after: None, answer_takes: None, fails: None },
-                Illness::Unreachable => return fails(Failure::Passing),
-                Illness::Throttles(part) if random.chance(part) => return fails(Failure::Passing),
-                Illness::Denies if write => return fails(Failure::Refused),
-                Illness::Late(part) if write && random.chance(part) => {
-                    there = random.spread(ms(500), LATEST);
-                    back = None;
-                }
-                Illness::LosesAnswers(part) if random.chance(part) => back = None,
-                Illness::Slow(by) => {
-                    there += random.between(Duration::ZERO, by);
-                    back = back.map(|back| back + random.between(Duration::ZERO, by));
-                }
-                Illness::Throttles(_)
-                | Illness::Denies
-                | Illness::Late(_)
-                | Illness::LosesAnswers(_)
-                | Illness::Stale(_) => {}
-            }
-        }
-        Fate { acts_after: Some(there), answer_takes: back, fails: None }
+    pub(crate) fn fate(&mut self, node: NodeId, write: bool) -> Fate {
+        self.ill.fate(node, write, self.latency, &mut self.random)
     }
 
     /// The moment whose state a read sees that is carried out now.
-    fn seen_at(&self, node: NodeId, now: Time, random: &mut Random) -> Time {
+    fn seen_at(&mut self, node: NodeId, now: Time) -> Time {
+        let random = &mut self.random;
         let mut part = self.stale;
-        for illness in self.illnesses(node) {
+        for illness in self.ill.of(node) {
             if let Illness::Stale(more) = illness {
                 part = part.max(more);
             }
@@ -225,15 +135,10 @@ impl Ec2 {
         if random.chance(part) { now - random.between(Duration::ZERO, LAG) } else { now }
     }
 
-    pub(crate) fn read_anchor(
-        &self,
-        node: NodeId,
-        group: GroupId,
-        now: Time,
-        random: &mut Random,
-    ) -> AnchorRead {
+    pub(crate) fn read_anchor(&mut self, node: NodeId, group: GroupId, now: Time) -> AnchorRead {
+        let then = self.seen_at(node, now);
+        let tags_at = if self.random.chance(200) { self.seen_at(node, now) } else { then };
         let anchor = &self.anchors[usize::from(group.0)];
-        let then = self.seen_at(node, now, random);
         let holder = anchor.holder.at(then);
         let owner = match holder {
             Holder::Node(it) if it == node => Owner::Mine,
@@ -242,7 +147,6 @@ impl Ec2 {
             Holder::Orphaned => Owner::Orphaned,
             Holder::Stranger => Owner::Stranger,
         };
-        let tags_at = if random.chance(200) { self.seen_at(node, now, random) } else { then };
         let counter = match (anchor.kind, holder) {
             (Kind::PrivateIp, Holder::Node(it)) => {
                 self.interface_tags[usize::from(it.0)][usize::from(group.0)].at(tags_at)
@@ -253,8 +157,15 @@ impl Ec2 {
         AnchorRead { owner, counter }
     }
 
-    pub(crate) fn read_instance(&self, by: NodeId, of: NodeId, now: Time, random: &mut Random) -> Running {
-        self.instances[usize::from(of.0)].at(self.seen_at(by, now, random))
+    pub(crate) fn read_instance(&mut self, by: NodeId, of: NodeId, now: Time) -> Running {
+        let then = self.seen_at(by, now);
+        self.instances[usize::from(of.0)].at(then)
+    }
+
+    /// Whether the rest of a group is with this node.
+    pub(crate) fn read_rest(&mut self, by: NodeId, group: GroupId, now: Time) -> bool {
+        let then = self.seen_at(by, now);
+        self.rests[usize::from(group.0)].at(then) == Holder::Node(by)
     }
 
     /// Carries out a take. `Ok(true)`: the holder has changed.

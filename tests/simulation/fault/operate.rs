@@ -1,11 +1,15 @@
 //! How faults begin and end, and how everything is healed.
 
-use standin::cluster::{Event, GroupId, NodeId, Running, Shutdown, Time, Wish};
+use std::time::Duration;
 
-use super::chance::{Chance, ms, secs};
-use super::ec2::Holder;
-use super::faults::Fault;
-use super::world::{Next, World};
+use standin::cluster::{Event, GroupId, Memory, NodeId, Running, Shutdown, Time, Wish};
+
+use super::Fault;
+use crate::chance::{Chance, ms, secs};
+use crate::model::ec2::Holder;
+use crate::model::net::Trouble;
+use crate::model::service::name;
+use crate::world::{Next, World};
 
 impl World {
     pub(crate) fn begin(&mut self, at: usize) {
@@ -15,20 +19,23 @@ impl World {
         let planned = self.faults[at];
         self.tally.fault(planned.fault.name());
         self.checks.stir(self.now);
-        self.say(format!("FAULT {at} {:?} for {:.1?}", planned.fault, planned.lasts));
+        self.say(|| format!("FAULT {at} {:?} for {:.1?}", planned.fault, planned.lasts));
         self.later(planned.lasts, Next::Ends(at));
         let now = self.now;
         match planned.fault {
             Fault::Network(scope, trouble) => self.net.trouble(at, scope, trouble),
-            Fault::Cloud(node, illness) => self.ec2.fall_ill(at, node, illness),
+            Fault::Flaps(..) => {
+                let until = now + planned.lasts;
+                self.later(ms(0), Next::Flaps { fault: at, cut: true, until });
+            }
+            Fault::Cloud(node, illness) => self.ec2.ill.fall_ill(at, node, illness),
+            Fault::Lease(node, illness) => self.dynamo.ill.fall_ill(at, node, illness),
             Fault::Replay(to) => self.later(ms(0), Next::Replays { to, until: now + planned.lasts }),
             Fault::Crash { node, forgets } => {
-                let machine = self.machine(node);
-                machine.end_process();
+                self.machine(node).end_process();
+                self.orphan_jobs(node);
                 if forgets {
-                    for group in &mut machine.groups {
-                        group.memory = standin::cluster::Memory::default();
-                    }
+                    self.forget(node);
                 }
             }
             Fault::Restart(node, back) => self.shut_down(node, Shutdown::Restart, Some(back)),
@@ -48,9 +55,19 @@ impl World {
             }
             Fault::Standby(node, group) => self.set_standby(node, group, true),
             Fault::Maintenance(node, group) => {
-                self.tell(node, Event::Asked(Wish::Maintenance(group, true)));
+                self.asked_maintenance(node, group, true);
             }
-            Fault::Moved(group, holder) => self.ec2.put(group, holder, now),
+            Fault::Fails { node, group, times } => self.fails(node, group, times),
+            Fault::StartFails(node, group) => self.service(node, group).start_fails = true,
+            Fault::Cleanup(node, group) => self.clean_up(node, group),
+            Fault::TakeOver(node, group) => {
+                self.checks.wished(group, now);
+                self.tell(node, Event::Asked(Wish::TakeOver(group)));
+            }
+            Fault::Moved(group, holder) => {
+                self.checks.moved(group, now);
+                self.ec2.put(group, holder, now);
+            }
             Fault::InstanceStop { node, hard, gone } => self.stop_instance(node, hard, gone),
         }
     }
@@ -61,11 +78,14 @@ impl World {
         }
         let fault = self.faults[at].fault;
         self.checks.stir(self.now);
-        self.say(format!("ends  {at} {fault:?}"));
+        self.say(|| format!("ends  {at} {fault:?}"));
         let now = self.now;
         match fault {
             Fault::Network(..) => self.net.clear(at),
-            Fault::Cloud(..) => self.ec2.recover(at),
+            Fault::Flaps(..) => self.net.clear(at),
+            Fault::Cloud(..) => self.ec2.ill.recover(at),
+            Fault::Lease(..) => self.dynamo.ill.recover(at),
+            Fault::StartFails(node, group) => self.service(node, group).start_fails = false,
             Fault::Crash { node, .. } => self.start(node),
             Fault::Stop(node) => match &mut self.machine(node).process {
                 Some(process) if process.leaving => process.back_in = Some(ms(100)),
@@ -75,7 +95,7 @@ impl World {
             Fault::Unable(node, group) => self.set_able(node, group, true),
             Fault::Standby(node, group) => self.set_standby(node, group, false),
             Fault::Maintenance(node, group) => {
-                self.tell(node, Event::Asked(Wish::Maintenance(group, false)));
+                self.asked_maintenance(node, group, false);
             }
             Fault::Moved(group, Holder::Stranger) => {
                 if self.ec2.anchors[usize::from(group.0)].holder.now() == Holder::Stranger {
@@ -88,11 +108,64 @@ impl World {
             | Fault::Freeze(_)
             | Fault::Stalls(..)
             | Fault::Switchover(..)
+            | Fault::Fails { .. }
+            | Fault::Cleanup(..)
+            | Fault::TakeOver(..)
             | Fault::Moved(..) => {}
         }
     }
 
-    fn shut_down(&mut self, node: NodeId, how: Shutdown, back_in: Option<std::time::Duration>) {
+    fn asked_maintenance(&mut self, node: NodeId, group: GroupId, on: bool) {
+        let told = on && self.machines[usize::from(node.0)].runs(self.now);
+        self.checks.asked_maintenance(node, group, told);
+        self.tell(node, Event::Asked(Wish::Maintenance(group, on)));
+    }
+
+    fn clean_up(&mut self, node: NodeId, group: GroupId) {
+        self.checks.cleaned(node, group);
+        self.tell(node, Event::Asked(Wish::Cleanup(group)));
+    }
+
+    /// What was on disk is gone.
+    fn forget(&mut self, node: NodeId) {
+        for group in &mut self.machine(node).groups {
+            group.memory = Memory::default();
+        }
+        self.checks.forgot(node);
+    }
+
+    /// The service fails, and again a little later.
+    pub(crate) fn fails(&mut self, node: NodeId, group: GroupId, times: u32) {
+        if times == 0 || self.healed {
+            return;
+        }
+        self.service_fails(node, group);
+        let after = self.random.spread(secs(1), secs(20));
+        self.later(after, Next::Fails { node, group, times: times - 1 });
+    }
+
+    /// Cut for a little longer than it takes to be believed dead, then open for a little longer than it takes
+    /// to be believed alive.
+    pub(crate) fn flaps(&mut self, fault: usize, cut: bool, until: Time) {
+        let Fault::Flaps(scope) = self.faults[fault].fault else { return };
+        if self.healed || self.now >= until {
+            return;
+        }
+        self.checks.stir(self.now);
+        if cut {
+            self.net.trouble(fault, scope, Trouble::Cut);
+        } else {
+            self.net.clear(fault);
+        }
+        let after: Duration = if cut {
+            self.settings.dead_after + self.random.between(secs(2), secs(6))
+        } else {
+            self.random.between(secs(8), secs(25))
+        };
+        self.later(after, Next::Flaps { fault, cut: !cut, until });
+    }
+
+    fn shut_down(&mut self, node: NodeId, how: Shutdown, back_in: Option<Duration>) {
         if let Some(process) = &mut self.machine(node).process {
             process.leaving = true;
             process.back_in = back_in.or(process.back_in);
@@ -132,41 +205,45 @@ impl World {
     }
 
     pub(crate) fn power_off(&mut self, node: NodeId, gone: bool) {
-        if self.healed {
+        let now = self.now;
+        if self.ec2.instances[usize::from(node.0)].now() != Running::Ending {
             return;
         }
-        let now = self.now;
         self.checks.stir(now);
-        let machine = self.machine(node);
-        machine.power_off();
+        self.machine(node).power_off();
         if gone {
-            for group in &mut machine.groups {
-                group.memory = standin::cluster::Memory::default();
-            }
+            self.forget(node);
         }
         self.ec2.set_instance(node, Running::No, gone, now);
-        self.say(format!("node {}: its instance is {}", node.0, if gone { "terminated" } else { "stopped" }));
+        self.say(|| format!("{}: its instance is {}", name(node), if gone { "terminated" } else { "stopped" }));
+        if self.healed {
+            self.later(secs(1), Next::Boots(node));
+        }
     }
 
-    fn boot(&mut self, node: NodeId) {
+    /// The instance is started, unless it runs or is still stopping.
+    pub(crate) fn boot(&mut self, node: NodeId) {
         let now = self.now;
-        self.ec2.set_instance(node, Running::Yes, false, now);
-        if !self.machine(node).up {
-            let mut random = self.random.clone();
-            self.random.next();
-            self.machine(node).boot(now, &mut random);
-            let after = if self.healed { ms(1) } else { self.random.between(secs(1), secs(20)) };
-            self.later(after, Next::Starts(node));
+        if self.ec2.instances[usize::from(node.0)].now() != Running::No {
+            return;
         }
+        self.checks.stir(now);
+        self.ec2.set_instance(node, Running::Yes, false, now);
+        let mut random = self.random.clone();
+        self.random.next();
+        self.machine(node).boot(now, &mut random);
+        let after = if self.healed { ms(1) } else { self.random.between(secs(1), secs(20)) };
+        self.later(after, Next::Starts(node));
     }
 
     /// Everything is mended; the operator's wishes are taken back once all can hear it.
     pub(crate) fn heal(&mut self, step: u32) {
         self.healed = true;
         if step == 0 {
-            self.say("HEALED".into());
+            self.say(|| "HEALED".into());
             self.net.clear_all();
-            self.ec2.recover_all();
+            self.ec2.ill.recover_all();
+            self.dynamo.ill.recover_all();
             for at in 0..self.ec2.anchors.len() {
                 if self.ec2.anchors[at].holder.now() == Holder::Stranger {
                     self.ec2.put(GroupId(at as u8), Holder::Nobody, self.now);
@@ -181,17 +258,19 @@ impl World {
         for node in (0..self.topology.nodes).map(NodeId) {
             for group in (0..self.topology.groups).map(GroupId) {
                 self.tell(node, Event::Asked(Wish::Standby(group, false)));
+                self.clean_up(node, group);
                 if self.machine(node).groups[usize::from(group.0)].memory.maintenance.on {
-                    self.tell(node, Event::Asked(Wish::Maintenance(group, false)));
+                    self.asked_maintenance(node, group, false);
                 }
             }
         }
-        if step < 3 {
+        // What is under way has to have happened: calls that land late, instances that are being stopped.
+        let all_run = self.ec2.instances.iter().all(|it| it.now() == Running::Yes);
+        if step < 3 || self.last_landing > self.now || !all_run {
             return self.later(secs(2), Next::Heals(step + 1));
         }
-        let from = self.now.max(self.last_landing);
-        self.quiet_from = Some(from);
-        self.say(format!("QUIET from {:.1} s", from.since(Time::ZERO).as_secs_f64()));
+        self.quiet_from = Some(self.now);
+        self.say(|| "QUIET: now it has to converge".into());
     }
 
     fn heal_node(&mut self, node: NodeId) {
@@ -206,6 +285,7 @@ impl World {
         for group in (0..self.topology.groups).map(GroupId) {
             self.set_fit(node, group, true);
             self.set_able(node, group, true);
+            self.service(node, group).start_fails = false;
         }
     }
 }

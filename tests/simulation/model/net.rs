@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use standin::cluster::{Heartbeat, LinkId, NodeId, Random, Time};
 
-use super::chance::{Chance, ms};
+use crate::chance::{Chance, ms};
 
 /// Which paths a trouble befalls; `None`: all.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,6 +49,9 @@ pub(crate) struct Arrival {
     pub(crate) active: u32,
     /// Per group: offers.
     pub(crate) offers: u32,
+    /// It announces a restart, or says goodbye.
+    pub(crate) back_in: bool,
+    pub(crate) goodbye: bool,
 }
 
 pub(crate) struct Net {
@@ -60,13 +63,14 @@ pub(crate) struct Net {
     arrivals: Vec<Option<Arrival>>,
     heard: Vec<Time>,
     recorded: Vec<Vec<Heartbeat>>,
+    random: Random,
 }
 
 /// So many datagrams per path are recorded for replays.
 const RECORDED: usize = 64;
 
 impl Net {
-    pub(crate) fn new(nodes: u8, random: &mut Random) -> Self {
+    pub(crate) fn new(nodes: u8, mut random: Random) -> Self {
         let nodes = usize::from(nodes);
         Self {
             nodes,
@@ -77,6 +81,7 @@ impl Net {
             arrivals: vec![None; nodes * nodes],
             heard: vec![Time::ZERO; nodes * nodes],
             recorded: vec![Vec::new(); nodes * nodes],
+            random,
         }
     }
 
@@ -101,7 +106,8 @@ impl Net {
     }
 
     /// Sends: after how long it arrives, up to twice; nothing if it is lost.
-    pub(crate) fn send(&mut self, beat: &Heartbeat, random: &mut Random) -> [Option<Duration>; 2] {
+    pub(crate) fn send(&mut self, beat: &Heartbeat) -> [Option<Duration>; 2] {
+        let random = &mut self.random;
         let mut delay = self.delay + random.between(Duration::ZERO, self.jitter);
         let mut twice = false;
         if random.chance(self.loss) {
@@ -129,7 +135,8 @@ impl Net {
     }
 
     /// Somebody on the path records a part of what passes.
-    pub(crate) fn record(&mut self, beat: &Heartbeat, random: &mut Random) {
+    pub(crate) fn record(&mut self, beat: &Heartbeat) {
+        let random = &mut self.random;
         if !random.chance(20) {
             return;
         }
@@ -143,7 +150,8 @@ impl Net {
     }
 
     /// One of the recorded datagrams to this node.
-    pub(crate) fn replay(&self, to: NodeId, random: &mut Random) -> Option<Heartbeat> {
+    pub(crate) fn replay(&mut self, to: NodeId) -> Option<Heartbeat> {
+        let random = &mut self.random;
         let from = random.below(self.nodes as u64) as usize;
         let recorded = &self.recorded[from * self.nodes + usize::from(to.0)];
         (!recorded.is_empty()).then(|| recorded[random.below(recorded.len() as u64) as usize].clone())
@@ -156,6 +164,15 @@ impl Net {
         if known.is_none_or(|known| known.sent < arrival.sent) {
             *known = Some(arrival);
         }
+    }
+
+    /// Whether a call of this node reaches that one, and its answer comes back (the probe's way).
+    pub(crate) fn passes(&self, from: NodeId, to: NodeId) -> bool {
+        let cut = |a: NodeId, b: NodeId| {
+            let covers = |scope: &Scope| scope.link.is_none() && scope.covers(a, b, LinkId(0));
+            self.troubles.iter().any(|(_, scope, how)| matches!(how, Trouble::Cut) && covers(scope))
+        };
+        from == to || !(cut(from, to) || cut(to, from))
     }
 
     /// The youngest datagram of `from` that has arrived at `to`.

@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use standin::cluster::{Desired, Event, Memory, NodeId, Random, Role, Time};
+use standin::cluster::{Event, Memory, NodeId, Random, Role, Time};
 
-use super::chance::{Chance, secs};
-use super::plant::Core;
+use super::service::Service;
+use crate::chance::{Chance, secs};
+use crate::plant::Core;
 
 /// A socket keeps so many datagrams while its process does not read.
 const SOCKET_BUFFER: usize = 300;
@@ -20,9 +21,10 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// A clock that has just been set going, at boot.
-    pub(crate) fn boot(now: Time, random: &mut Random) -> Self {
+    /// A clock that has just been set going, at boot. A wild one may be ten per cent wrong (the lease's bound).
+    pub(crate) fn boot(now: Time, wild: bool, random: &mut Random) -> Self {
         let ppm = random.pick(&[0, 50, -50, 500, -500, 20_000, -20_000]);
+        let ppm = if wild { random.pick(&[ppm, 100_000, -100_000]) } else { ppm };
         Self { at: now, shows: random.between(secs(5), secs(60)).as_nanos() as u64, ppm }
     }
 
@@ -59,36 +61,40 @@ pub(crate) struct Local {
     /// The service could serve.
     pub(crate) fit: bool,
     pub(crate) able: bool,
-    pub(crate) wanted: Option<(Desired, u64)>,
-    /// How the service and the addresses really are.
-    pub(crate) real: Option<Desired>,
+    pub(crate) service: Service,
 }
 
 #[derive(Debug)]
 pub(crate) struct Machine {
     pub(crate) id: NodeId,
     pub(crate) clock: Clock,
+    wild: bool,
     pub(crate) up: bool,
     pub(crate) process: Option<Process>,
     /// How many processes it has had.
     pub(crate) life: u32,
     pub(crate) frozen_until: Time,
     pub(crate) thawed_at: Time,
+    /// How long it stood still before that.
+    pub(crate) stalled_for: Duration,
     pub(crate) waiting: VecDeque<Event>,
     pub(crate) groups: Vec<Local>,
 }
 
 impl Machine {
-    pub(crate) fn new(id: NodeId, groups: usize, random: &mut Random) -> Self {
-        let local = Local { memory: Memory::default(), fit: true, able: true, wanted: None, real: None };
+    pub(crate) fn new(id: NodeId, groups: usize, wild: bool, random: &mut Random) -> Self {
+        let local =
+            Local { memory: Memory::default(), fit: true, able: true, service: Service::default() };
         Self {
             id,
-            clock: Clock::boot(Time::ZERO, random),
+            clock: Clock::boot(Time::ZERO, wild, random),
+            wild,
             up: true,
             process: None,
             life: 0,
             frozen_until: Time::ZERO,
             thawed_at: Time::ZERO,
+            stalled_for: Duration::ZERO,
             waiting: VecDeque::new(),
             groups: vec![local; groups],
         }
@@ -127,9 +133,6 @@ impl Machine {
         self.process = None;
         self.waiting.clear();
         self.frozen_until = Time::ZERO;
-        for group in &mut self.groups {
-            group.wanted = None;
-        }
     }
 
     /// The instance has stopped: nothing goes on.
@@ -137,19 +140,22 @@ impl Machine {
         self.end_process();
         self.up = false;
         for group in &mut self.groups {
-            group.real = None;
+            group.service = Service::default();
         }
     }
 
     /// The instance boots. What was remembered in this boot's time is translated, as the shell has to do.
     pub(crate) fn boot(&mut self, now: Time, random: &mut Random) {
         let before = self.clock;
-        self.clock = Clock::boot(now, random);
+        self.clock = Clock::boot(now, self.wild, random);
         self.up = true;
         for group in &mut self.groups {
             for at in &mut group.memory.silent_takeovers {
                 let age = now.since(before.world(*at));
                 *at = self.clock.local(now) - age;
+            }
+            if let Some(at) = &mut group.memory.failed_at {
+                *at = self.clock.local(now) - now.since(before.world(*at));
             }
         }
     }
