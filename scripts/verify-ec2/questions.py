@@ -232,7 +232,7 @@ def same_route(stage):
         "InvalidParameterValue": "the same, if the message says that there is no route",
         "another code": "a refusal: repeated every 10 s, and shown",
     },
-    "tests of `src/cloud/ec2/errors.rs` know both; sandbox answers the first",
+    "tests of `src/cloud/aws/errors.rs` know both; sandbox answers the first",
 )
 def missing_route(stage):
     stage.delete_route()
