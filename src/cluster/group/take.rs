@@ -299,3 +299,6 @@ impl Group {
         self.store(out);
     }
 }
+
+#[cfg(test)]
+mod tests;
