@@ -15,6 +15,7 @@ pub mod cloud;
 pub mod cluster;
 pub mod config;
 pub mod control;
+pub mod record;
 pub mod resource;
 pub mod sandbox;
 pub mod service;

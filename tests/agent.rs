@@ -6,6 +6,10 @@
 
 #[path = "agent/cloud.rs"]
 mod cloud;
+#[path = "agent/incidents.rs"]
+mod incidents;
+#[path = "agent/leases.rs"]
+mod leases;
 #[path = "agent/losers.rs"]
 mod losers;
 #[path = "agent/pair.rs"]
@@ -14,6 +18,10 @@ mod pair;
 mod probe;
 #[path = "agent/process.rs"]
 mod process;
+#[path = "agent/recorded.rs"]
+mod recorded;
+#[path = "agent/safety.rs"]
+mod safety;
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;

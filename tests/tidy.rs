@@ -16,8 +16,9 @@ const RATCHET: &[&str] = &[];
 
 /// Who may import whom (design section 5); a module may always name itself. `mod*`: its value types only.
 const IMPORTS: &[(&str, &[&str])] = &[
-    ("cli", &["agent", "cluster", "control", "config", "sandbox"]),
-    ("agent", &["cluster", "wire", "resource", "service", "cloud", "control", "config"]),
+    ("cli", &["agent", "cluster", "control", "config", "record", "sandbox"]),
+    ("agent", &["cluster", "wire", "record", "resource", "service", "cloud", "control", "config"]),
+    ("record", &["cluster"]),
     ("resource", &["cloud", "cluster*", "config"]),
     ("service", &["cloud", "cluster*", "config"]),
     ("config", &["cluster*", "cloud"]),

@@ -188,6 +188,7 @@ impl Heart {
             if self.carry_out(&mut datagram, now) {
                 return;
             }
+            self.recorder.turned(&self.cluster, now);
             self.pulse.turn_at.store(now.as_nanos(), Ordering::Relaxed);
         }
     }
@@ -255,8 +256,9 @@ impl Heart {
     }
 
     fn tell(&mut self, event: Event, now: Time) {
-        self.recorder.input(&event, now);
+        self.recorder.input(&event, &self.cluster, now);
         self.cluster.handle(event, now);
+        self.recorder.decided(&self.cluster, now);
     }
 
     /// Sends what is to be sent, and passes everything else on. Answers whether this was the end.

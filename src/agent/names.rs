@@ -8,10 +8,13 @@ use crate::wire;
 
 /// The names of the configuration, by their places in it.
 #[derive(Clone, Debug)]
-pub(super) struct Names {
-    pub(super) cluster: String,
-    pub(super) nodes: Vec<String>,
-    pub(super) groups: Vec<String>,
+pub struct Names {
+    /// The cluster's name.
+    pub cluster: String,
+    /// The nodes'.
+    pub nodes: Vec<String>,
+    /// The groups'.
+    pub groups: Vec<String>,
 }
 
 impl Names {
@@ -28,26 +31,30 @@ impl Names {
         wire::Roster { cluster: &self.cluster, nodes: &self.nodes, groups: &self.groups }
     }
 
-    pub(super) fn node(&self, node: NodeId) -> &str {
+    /// A node's name; "?" if there is none.
+    pub fn node(&self, node: NodeId) -> &str {
         self.nodes.get(usize::from(node.0)).map_or("?", String::as_str)
     }
 
-    pub(super) fn group(&self, group: GroupId) -> &str {
+    /// A group's name; "?" if there is none.
+    pub fn group(&self, group: GroupId) -> &str {
         self.groups.get(usize::from(group.0)).map_or("?", String::as_str)
     }
 
-    pub(super) fn node_id(&self, name: &str) -> Option<NodeId> {
+    /// The node of this name.
+    pub fn node_id(&self, name: &str) -> Option<NodeId> {
         let place = self.nodes.iter().position(|node| node == name)?;
         u8::try_from(place).ok().map(NodeId)
     }
 
-    pub(super) fn group_id(&self, name: &str) -> Option<GroupId> {
+    /// The group of this name.
+    pub fn group_id(&self, name: &str) -> Option<GroupId> {
         let place = self.groups.iter().position(|group| group == name)?;
         u8::try_from(place).ok().map(GroupId)
     }
 
     /// The core's sentence with `{node N}` replaced by the node's name.
-    pub(super) fn text(&self, sentence: &str) -> String {
+    pub fn text(&self, sentence: &str) -> String {
         let mut text = String::with_capacity(sentence.len());
         let mut rest = sentence;
         while let Some((before, after)) = rest.split_once("{node ") {

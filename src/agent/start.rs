@@ -19,7 +19,7 @@ use super::heart::{Heart, Pulse, ToHeart};
 use super::links::{BindError, Links};
 use super::names::Names;
 use super::poller::Poller;
-use super::recorder::Recorder;
+use super::recorder::{Recorder, Written};
 use super::settings::settings;
 use super::shell::Shell;
 use super::shutdown::Signals;
@@ -27,10 +27,11 @@ use super::status::{self, Recording};
 use super::store::{State, Store};
 use super::{clock, memory};
 use crate::cloud::{Cloud, LeaseTable};
-use crate::cluster::{Cluster, Event, LinkId, Memory, NodeId, Shutdown, Wish};
-use crate::config::{Config, Keys};
+use crate::cluster::{Cluster, Event, LinkId, Memory, NodeId, Shutdown, Time, Wish};
+use crate::config::{Config, Keys, Resource};
 use crate::control::protocol::{Request, Response, VERSION};
 use crate::control::server::{ListenError, Listener};
+use crate::record;
 use crate::wire::{self, Keyring, NoSuchKey};
 
 /// How long the last writes may take after the last heartbeat.
@@ -74,6 +75,7 @@ pub struct Agent {
     effects: JoinHandle<()>,
     to_heart: ToHeart,
     pulse: Arc<Pulse>,
+    written: Option<Written>,
     at_once: Arc<AtomicBool>,
 }
 
@@ -128,7 +130,6 @@ impl Agent {
         let poller = Poller::new().map_err(StartError::System)?;
         let runtime = runtime().map_err(StartError::System)?;
         let (store, state, remembered) = remembered(&config, &names);
-        let (recorder, recording) = recorder(&config);
 
         let (messages, inbox) = mpsc::channel();
         let pulse = Arc::new(Pulse::default());
@@ -136,7 +137,9 @@ impl Agent {
         let (words, from_heart) = tokio::sync::mpsc::unbounded_channel();
         let seed =
             getrandom::u64().map_err(|error| StartError::System(io::Error::other(error.to_string())))?;
-        let cluster = Cluster::new(settings(&config, me, remembered, seed), clock::now());
+        let now = clock::now();
+        let cluster = Cluster::new(settings(&config, me, remembered, seed), now);
+        let (recorder, recording, written) = recorder(&config, &names, &cluster, now);
         let session = cluster.session();
         let heart = Heart {
             cluster,
@@ -165,7 +168,7 @@ impl Agent {
             listener.serve(move |request| answer(Arc::clone(&shell), Arc::clone(&recording), request)),
         );
         drop(inside);
-        Ok(Self { runtime, heart, effects, to_heart, pulse, at_once: Arc::default() })
+        Ok(Self { runtime, heart, effects, to_heart, pulse, written, at_once: Arc::default() })
     }
 
     /// Listens to the process's signals from now on: see the module `shutdown`.
@@ -194,6 +197,9 @@ impl Agent {
     pub fn wait(self) -> Ended {
         let well = self.heart.join().is_ok();
         let at_once = self.at_once.load(Ordering::Relaxed);
+        if let Some(written) = &self.written {
+            written.wait(LAST_TASKS);
+        }
         if !at_once {
             let _in_time =
                 self.runtime.block_on(async { tokio::time::timeout(LAST_WRITES, self.effects).await });
@@ -212,6 +218,9 @@ impl Agent {
         self.to_heart.wake();
         self.runtime.shutdown_background();
         let _ended = self.heart.join();
+        if let Some(written) = &self.written {
+            written.wait(LAST_TASKS);
+        }
     }
 }
 
@@ -245,17 +254,32 @@ fn remembered(config: &Config, names: &Names) -> (Store, State, Vec<Memory>) {
     (store, state, remembered)
 }
 
-fn recorder(config: &Config) -> (Recorder, Recording) {
-    match Recorder::start(&config.state_dir) {
-        Ok(recorder) => {
+fn recorder(
+    config: &Config,
+    names: &Names,
+    core: &Cluster,
+    now: Time,
+) -> (Recorder, Recording, Option<Written>) {
+    let names = record::Names {
+        cluster: names.cluster.clone(),
+        nodes: names.nodes.clone(),
+        groups: names.groups.clone(),
+        anchors: config
+            .groups
+            .iter()
+            .map(|group| group.resources.get(group.anchor).map_or("?", Resource::name).to_owned())
+            .collect(),
+    };
+    match Recorder::start(&config.state_dir, names, memory::boot(), core, now) {
+        Ok((recorder, written)) => {
             let folder = Some(config.state_dir.display().to_string());
             let dropped = recorder.dropped();
-            (recorder, Recording { folder, dropped })
+            (recorder, Recording { folder, dropped }, Some(written))
         }
         Err(error) => {
             let folder = config.state_dir.display();
             tracing::warn!(id = "recorder", "nothing is recorded: {folder} cannot be written to ({error})");
-            (Recorder::off(), Recording { folder: None, dropped: Arc::default() })
+            (Recorder::off(), Recording { folder: None, dropped: Arc::default() }, None)
         }
     }
 }

@@ -9,7 +9,7 @@ use super::clock;
 use super::heart::Look;
 use super::shell::{Seen, Shell};
 use crate::cluster::snapshot::{GroupView, LinkView, PeerView};
-use crate::cluster::{Desired, LinkState, NodeId, Owner, PeerState, Role, Row, Time};
+use crate::cluster::{Desired, LinkState, NodeId, Owner, PeerState, Role, Time};
 use crate::config;
 use crate::control::protocol::{
     Agent, Anchor, CallError, Group, Hook, Link, Node, Resource, Status, Takeable, VERSION,
@@ -113,28 +113,7 @@ fn group(shell: &Shell, view: &GroupView, now: Time) -> Group {
 fn reason(shell: &Shell, view: &GroupView) -> String {
     let (row, text) = &view.reason;
     let text = shell.names.text(text);
-    match row {
-        Row::Retake
-        | Row::Offered
-        | Row::HolderIdle
-        | Row::Proof
-        | Row::Silent
-        | Row::CounterAtRest
-        | Row::Free => format!("{}; {text}", row.situation()),
-        Row::Maintenance
-        | Row::NotSettled
-        | Row::Serve
-        | Row::Barred
-        | Row::Yield
-        | Row::ServeBlind
-        | Row::Isolated
-        | Row::OwnAnchor
-        | Row::OwnUnfit
-        | Row::Watch
-        | Row::BackSoon
-        | Row::Stranger
-        | Row::Unknown => text,
-    }
+    if row.is_take() { format!("{}; {text}", row.situation()) } else { text }
 }
 
 /// What there is to say of a group without its configuration.

@@ -41,7 +41,9 @@ impl Exit {
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Ok => "done; also when the reader of the output went away",
-            Self::Failed => "failed; the reason is on standard error",
+            Self::Failed => {
+                "failed; the reason is on standard error; `explain --replay`: there is a difference"
+            }
             Self::Usage => "the command line is wrong",
             Self::Config => "the configuration or the key file is wrong",
             Self::Unreachable => "the agent cannot be reached on its socket",

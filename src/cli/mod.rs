@@ -5,7 +5,10 @@ mod completions;
 mod config;
 pub mod demo;
 pub mod exit;
+mod explain;
+mod guard;
 mod keygen;
+mod layout;
 mod output;
 mod run;
 pub mod sandbox;
@@ -41,6 +44,8 @@ enum Command {
     Run(Box<run::Args>),
     /// Show what this node's agent knows
     Status(status::Args),
+    /// Say of any moment what was known, what was decided and why
+    Explain(explain::Args),
     /// Check or show a configuration file
     Config(config::Args),
     /// Make a key for the heartbeats
@@ -49,6 +54,9 @@ enum Command {
     Sandbox(sandbox::SandboxArgs),
     /// Print completions for a shell
     Completions(completions::Args),
+    /// Kill services whose lease is over
+    #[command(hide = true)]
+    Guard(guard::Args),
 }
 
 /// Runs the command line of this process.
@@ -72,9 +80,11 @@ fn run(root: Root, out: Out<'_>) -> anyhow::Result<Exit> {
         Command::Demo(args) => demo::run(&args, out),
         Command::Run(args) => run::run(*args, out),
         Command::Status(args) => status::run(&args, out),
+        Command::Explain(args) => explain::run(&args, out),
         Command::Config(args) => config::run(args, out),
         Command::Keygen(args) => keygen::run(&args, out),
         Command::Sandbox(args) => sandbox::run(&args, out).map(|()| Exit::Ok),
+        Command::Guard(args) => guard::run(&args, out),
         Command::Completions(args) => completions::run(&args, &mut Root::command(), out),
     }
 }

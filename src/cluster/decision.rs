@@ -93,6 +93,32 @@ impl Row {
         self as u8
     }
 
+    /// Whether a standby takes the group in it, or an active node takes it back.
+    pub const fn is_take(self) -> bool {
+        match self {
+            Self::Retake
+            | Self::Offered
+            | Self::HolderIdle
+            | Self::Proof
+            | Self::Silent
+            | Self::CounterAtRest
+            | Self::Free => true,
+            Self::Maintenance
+            | Self::NotSettled
+            | Self::Serve
+            | Self::Barred
+            | Self::Yield
+            | Self::ServeBlind
+            | Self::Isolated
+            | Self::OwnAnchor
+            | Self::OwnUnfit
+            | Self::Watch
+            | Self::BackSoon
+            | Self::Stranger
+            | Self::Unknown => false,
+        }
+    }
+
     /// The situation in a few words, for log and status.
     pub const fn situation(self) -> &'static str {
         match self {

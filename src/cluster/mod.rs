@@ -20,6 +20,7 @@ mod random;
 mod sending;
 pub mod settings;
 pub mod snapshot;
+mod stance;
 pub mod time;
 
 pub use anchor::{AnchorRead, Counter, Owner};
@@ -36,6 +37,7 @@ pub use peer::PeerState;
 pub use random::Random;
 pub use settings::{Fencing, GroupSettings, LeaseSettings, Memory, Settings, WhenSilent};
 pub use snapshot::Snapshot;
+pub use stance::Stance;
 pub use time::Time;
 
 use serde::{Deserialize, Serialize};
@@ -128,6 +130,16 @@ impl Cluster {
         self.session
     }
 
+    /// What this core was told when it was made.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Whether an input at this moment would come so late that this process cannot have run meanwhile.
+    pub fn is_stalled(&self, now: Time) -> bool {
+        now.since(self.due) >= self.settings.interval
+    }
+
     /// Everything that an operator may want to know.
     pub fn snapshot(&self, now: Time) -> Snapshot {
         snapshot::of(self, now)
@@ -136,10 +148,10 @@ impl Cluster {
     /// A gap in our own running: others' silence is not to be counted over it; after a long one EC2 may
     /// say anything.
     fn notice_stall(&mut self, now: Time) {
-        let gap = now.since(self.due);
-        if gap < self.settings.interval {
+        if !self.is_stalled(now) {
             return;
         }
+        let gap = now.since(self.due);
         self.stalls += 1;
         for peer in &mut self.peers {
             peer.count_anew(now);

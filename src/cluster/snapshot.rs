@@ -6,8 +6,10 @@ use super::Cluster;
 use super::anchor::{Counter, Owner};
 use super::command::Desired;
 use super::decision::Row;
+use super::event::Running;
+use super::group::take::Gate;
 use super::group::{Context, Group};
-use super::heartbeat::Role;
+use super::heartbeat::{GroupReport, Role};
 use super::link::{LinkState, LinkStats};
 use super::node::{GroupId, LinkId, NodeId, Session};
 use super::peer::{Peer, PeerState};
@@ -38,6 +40,14 @@ pub struct PeerView {
     pub state: PeerState,
     /// How long ago it was last heard.
     pub heard: Option<Duration>,
+    /// How long it is silent, as the decision counts it: from receipt, our start or the end of our last stall.
+    pub silence: Duration,
+    /// What EC2 last said of its instance, and how long ago it was asked.
+    pub running: Option<(Running, Duration)>,
+    /// What it last said of each group.
+    pub reports: Vec<GroupReport>,
+    /// It announced a restart: for how long that still holds.
+    pub back_in: Option<Duration>,
     /// Whether it hears us; `None`: it is not heard.
     pub hears_us: Option<bool>,
     /// Whether its effective configuration is ours; `None`: it was not heard.
@@ -98,6 +108,10 @@ pub struct GroupView {
     pub ineligible: Option<String>,
     /// What holds back a take that is wanted.
     pub gate: Option<String>,
+    /// How long it still does, if that is known.
+    pub gate_for: Option<Duration>,
+    /// The holder's counter stands still, and EC2 takes our own writes (row 17).
+    pub at_rest: bool,
     /// The nodes that could take the group now, other than this one, as they say.
     pub takers: Vec<NodeId>,
     /// Peers that say they are active.
@@ -130,6 +144,10 @@ fn peer_view(peer: &Peer, cx: &Context<'_>) -> PeerView {
         node: peer.id,
         state: peer.state(cx.now, cx.settings),
         heard: peer.heard_at.map(|at| cx.now.since(at)),
+        silence: peer.silence(cx.now),
+        running: peer.running.map(|(sent, running)| (running, cx.now.since(sent))),
+        reports: peer.reports.clone(),
+        back_in: peer.back_until.filter(|_| peer.back_soon(cx.now)).map(|until| until.since(cx.now)),
         hears_us: heard.then(|| peer.hears.contains(cx.settings.me)),
         same_config: peer.config_hash.map(|hash| hash == cx.settings.config_hash),
         instance: peer.instance.clone(),
@@ -168,6 +186,8 @@ fn group_view(group: &Group, cx: &Context<'_>) -> GroupView {
         armed: group.armed,
         ineligible: group.ineligible(cx),
         gate: group.gate.as_ref().map(ToString::to_string),
+        gate_for: group.gate.as_ref().and_then(Gate::until).map(|until| until.since(cx.now)),
+        at_rest: group.at_rest(cx),
         takers: members()
             .filter(|peer| peer.report(group.id).is_some_and(|report| report.eligible))
             .map(|peer| peer.id)

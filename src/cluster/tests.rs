@@ -6,6 +6,7 @@ use super::*;
 
 mod ec2;
 mod fencing;
+mod incidents;
 mod leases;
 mod losers;
 mod moves;
@@ -54,6 +55,8 @@ pub(super) struct World {
     pub(super) fences: Vec<(Time, u8, u8)>,
     pub(super) fence_answer: Result<(), Failure>,
     pub(super) probe_answers: bool,
+    /// What each core is told and decides, if it is recorded.
+    tapes: Vec<Option<incidents::Tape>>,
     queue: Vec<(Time, u8, Event)>,
     /// Calls on their way to EC2: when they land, their place in `calls`, their number.
     landing: Vec<(Time, usize, u64)>,
@@ -116,6 +119,7 @@ impl World {
             fences: Vec::new(),
             fence_answer: Ok(()),
             probe_answers: true,
+            tapes: (0..nodes).map(|_| None).collect(),
             queue: Vec::new(),
             landing: Vec::new(),
             born: 0,
@@ -144,10 +148,17 @@ impl World {
     pub(super) fn tell(&mut self, node: u8, event: Event) {
         let now = self.now;
         let Some(core) = &mut self.nodes[usize::from(node)] else { return };
+        let tape = &mut self.tapes[usize::from(node)];
+        if let Some(tape) = tape {
+            tape.input(core, &event, now);
+        }
         core.handle(event, now);
         let mut commands = Vec::new();
         while let Some(command) = core.next_command() {
             commands.push(command);
+        }
+        if let Some(tape) = tape {
+            tape.output(core, &commands, now);
         }
         for command in commands {
             self.carry_out(node, command);

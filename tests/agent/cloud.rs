@@ -26,6 +26,8 @@ pub(crate) struct Line {
     world: World,
     node: &'static str,
     pub(crate) cut: AtomicBool,
+    /// Calls are carried out, and their answers are lost.
+    pub(crate) deaf: AtomicBool,
     pub(crate) delay_ms: AtomicU64,
     pub(crate) denied: Mutex<Option<&'static str>>,
     pub(crate) calls: Mutex<Vec<&'static str>>,
@@ -47,6 +49,7 @@ impl World {
             world: self.clone(),
             node,
             cut: AtomicBool::default(),
+            deaf: AtomicBool::default(),
             delay_ms: AtomicU64::default(),
             denied: Mutex::default(),
             calls: Mutex::default(),
@@ -141,6 +144,9 @@ impl Line {
         let took = answer.is_ok() && matches!(request, Request::AssignPrivateIpAddresses { .. });
         if took && self.way_moves.load(Ordering::Relaxed) {
             self.dead.store(true, Ordering::Relaxed);
+        }
+        if self.deaf.load(Ordering::Relaxed) {
+            return Err(CloudError::new(ErrorKind::NoAnswer, action, "the test has lost the answer"));
         }
         answer.map_err(|error| failed(action, &error))
     }

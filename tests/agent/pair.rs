@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use standin::agent::{Agent, Ended, Parts, Reach, StartError};
-use standin::cloud::Cloud;
+use standin::cloud::{Cloud, LeaseTable};
 use standin::config::{Config, Keys};
 use standin::control::client;
 use standin::control::protocol::{Group, Node, Request, Response, Status};
 use standin::sandbox::model::Spec;
 
 use crate::cloud::{Line, World};
+use crate::leases::Leases;
 
 pub(crate) const DEAD_AFTER: Duration = Duration::from_millis(300);
 
@@ -24,10 +25,16 @@ pub(crate) struct Pair {
     pub(crate) key: [u8; 32],
     /// Whether the address is set up on the guest's interface.
     pub(crate) guest: bool,
+    /// Interval and dead-after.
+    pub(crate) timers: (&'static str, &'static str),
     /// What the demote hook does at its end.
     pub(crate) demote: &'static str,
-    /// What else the file says of the group.
-    pub(crate) more: String,
+    /// More keys of the group.
+    pub(crate) group: String,
+    /// More tables of the file.
+    pub(crate) tables: &'static str,
+    /// The lease table, for a group that has one.
+    pub(crate) leases: Option<Arc<Leases>>,
 }
 
 pub(crate) struct Member {
@@ -51,8 +58,11 @@ impl Pair {
             port,
             key: [7; 32],
             guest: false,
+            timers: ("50ms", "300ms"),
             demote: "true",
-            more: String::new(),
+            group: String::new(),
+            tables: "",
+            leases: None,
         }
     }
 
@@ -70,8 +80,8 @@ impl Pair {
             socket = "{own}/standin.sock"
             [heartbeat]
             port = {port}
-            interval = "50ms"
-            dead-after = "300ms"
+            interval = "{interval}"
+            dead-after = "{dead_after}"
             first-dead-after = "10s"
             [aws]
             call-timeout = "1s"
@@ -85,7 +95,7 @@ impl Pair {
             name = "ivr"
             nodes = ["ivr-a", "ivr-b"]
             anchor = "service-address"
-            {more}
+            {group}
             [[group.private-ip]]
             name = "service-address"
             address = "127.0.0.100"
@@ -107,11 +117,15 @@ impl Pair {
             on = "demote"
             run = ["/bin/sh", "-c", "echo $STANDIN_NODE $STANDIN_EVENT $STANDIN_GROUP >> {hooks}; {demote}"]
             timeout = "5s"
+            {more}
             "#,
+            group = self.group,
+            more = self.tables,
             port = self.port,
+            interval = self.timers.0,
+            dead_after = self.timers.1,
             guest = self.guest,
             demote = self.demote,
-            more = self.more,
             service = eip("service"),
             trunk = eip("trunk"),
             tables = tables.join(", "),
@@ -119,7 +133,10 @@ impl Pair {
     }
 
     pub(crate) fn config(&self, node: &str) -> Config {
-        Config::parse(&self.text(node), "test").unwrap_or_else(|error| panic!("{error}"))
+        let mut config = Config::parse(&self.text(node), "test").unwrap_or_else(|error| panic!("{error}"));
+        // A lease wants a service to be written; there is no systemd here.
+        config.groups[0].service = None;
+        config
     }
 
     pub(crate) fn start(&self, node: &'static str) -> Member {
@@ -138,7 +155,7 @@ impl Pair {
             me,
             keys: Keys { signing: 1, keys: BTreeMap::from([(1, self.key)]) },
             reach: Reach {
-                leases: None,
+                leases: self.leases.clone().map(|it| it as Arc<dyn LeaseTable>),
                 cloud: Arc::clone(line) as Arc<dyn Cloud>,
                 who_am_i: Arc::new(move || {
                     let identity = world.identity(node);

@@ -26,7 +26,7 @@ fn serve(service: Service) -> std::thread::JoinHandle<()> {
 fn a_service_that_answers_callers_keeps_the_group_where_it_is_and_one_that_does_not_loses_it() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut pair = Pair::new();
-    pair.more = format!(
+    pair.group = format!(
         "when-silent = \"probe\"\n[group.probe]\ntcp = \"{}\"\ntimeout = \"1s\"",
         listener.local_addr().unwrap()
     );

@@ -3,6 +3,7 @@
 
 mod calls;
 mod fence;
+mod guard;
 mod guest;
 mod hooks;
 mod identity;
@@ -10,6 +11,7 @@ mod lease;
 mod notify;
 mod probe;
 mod rest;
+mod service;
 mod store;
 mod world;
 
@@ -34,6 +36,7 @@ pub(super) fn start(shell: &Arc<Shell>, who_am_i: WhoAmI) {
     for (group, _) in shell.own_groups() {
         world::start(shell, group);
     }
+    tokio::spawn(guard::keep(Arc::clone(shell)));
 }
 
 /// Carries out what the heart says until the heart has ended; then everything is on disk.
@@ -76,8 +79,7 @@ fn begin(shell: &Arc<Shell>, store: &store::Writer, at: Time, command: Command) 
         Command::WriteLease { group, call, expect, lease } => {
             drop(tokio::spawn(lease::write(own, group, call, (expect, lease), at)));
         }
-        // No configuration of this version makes the core want this.
-        Command::Guard { .. } => {}
+        Command::Guard { group, until } => guard::want(shell, group, until),
         Command::Converge { group, desired, change } => {
             let Some((_, world)) = shell.group(group) else { return };
             if desired == Desired::Standby {

@@ -1,13 +1,10 @@
 //! The status as text, for a terminal of 80 columns.
 
-use std::io::{self, Write};
+use std::io;
 
 use crate::cli::Out;
+use crate::cli::layout::{age, field, wrapped, wrapped_to};
 use crate::control::protocol::{Group, Link, Node, Status, Takeover};
-
-const WIDTH: usize = 80;
-/// Where the values of a group begin.
-const COLUMN: usize = 12;
 
 /// Prints it all, the most important things first.
 pub(super) fn text(status: &Status, out: Out<'_>) -> io::Result<()> {
@@ -178,46 +175,6 @@ fn takeover(it: &Takeover, out: Out<'_>) -> io::Result<()> {
         step(it.hooks_done_us)
     );
     wrapped(out, "    ", &text)
-}
-
-fn field(out: Out<'_>, name: &str, text: &str) -> io::Result<()> {
-    wrapped_to(out, &format!("  {name:<COLUMN$} "), COLUMN + 3, text)
-}
-
-fn wrapped(out: Out<'_>, head: &str, text: &str) -> io::Result<()> {
-    wrapped_to(out, head, head.chars().count(), text)
-}
-
-/// Prints `head` and `text`, broken at spaces; further lines are indented.
-fn wrapped_to(out: &mut (dyn Write + Send), head: &str, indent: usize, text: &str) -> io::Result<()> {
-    let mut line = head.to_owned();
-    let mut empty = true;
-    for word in text.split_whitespace() {
-        let length = line.chars().count() + usize::from(!empty) + word.chars().count();
-        if length > WIDTH && !empty {
-            writeln!(out, "{line}")?;
-            line = " ".repeat(indent);
-            empty = true;
-        }
-        if !empty {
-            line.push(' ');
-        }
-        line.push_str(word);
-        empty = false;
-    }
-    writeln!(out, "{}", line.trim_end())
-}
-
-/// An age in one or two units: "350 ms", "4.2 s", "3 min 2 s", "5 h 1 min", "2 d 3 h".
-fn age(ms: u64) -> String {
-    let (s, min, h) = (ms / 1000, ms / 60_000, ms / 3_600_000);
-    match ms {
-        0..1000 => format!("{ms} ms"),
-        1000..60_000 => format!("{s}.{} s", ms % 1000 / 100),
-        60_000..3_600_000 => format!("{min} min {} s", s % 60),
-        3_600_000..86_400_000 => format!("{h} h {} min", min % 60),
-        86_400_000.. => format!("{} d {} h", h / 24, h % 24),
-    }
 }
 
 /// Microseconds in milliseconds, with one digit after the point.

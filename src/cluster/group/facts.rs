@@ -174,6 +174,11 @@ impl Group {
         self.fit && !self.barred(cx)
     }
 
+    /// The holder's counter stands still, and EC2 takes our own writes.
+    pub(in super::super) fn at_rest(&self, cx: &Context<'_>) -> bool {
+        self.holder(cx).is_some_and(|peer| self.rest.at_rest(peer.id, cx.now))
+    }
+
     fn outranked_by(&self, cx: &Context<'_>) -> Option<NodeId> {
         let outranks = |peer: &&Peer| {
             peer.heard(cx.now, cx.settings)

@@ -53,6 +53,22 @@ pub enum Gate {
     FencingFailed(NodeId),
 }
 
+impl Gate {
+    /// Until when it holds, where time alone opens it.
+    pub const fn until(&self) -> Option<Time> {
+        match self {
+            Self::Step(at) | Self::BackOff(at) => Some(*at),
+            Self::NotEligible(_)
+            | Self::NoRead
+            | Self::Damped
+            | Self::UnderWay
+            | Self::Unwell(_)
+            | Self::Fencing(_)
+            | Self::FencingFailed(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -45,10 +45,11 @@ pub fn parse(form: &[u8]) -> Result<Request, ApiError> {
     }
 }
 
-/// The action that a form names, if it names one: for faults and logs, also where the rest is nonsense.
-pub(super) fn action(form: &[u8]) -> String {
-    let mut values = form_urlencoded::parse(form);
-    values.find(|(key, _)| key == "Action").map(|(_, value)| value.into_owned()).unwrap_or_default()
+/// The action that a form names, if it names one: for faults and logs, also where the rest is nonsense. Of
+/// several it is the last, as for [`parse`].
+pub fn action(form: &[u8]) -> String {
+    let named = form_urlencoded::parse(form).filter(|(key, _)| key == "Action").last();
+    named.map(|(_, value)| value.into_owned()).unwrap_or_default()
 }
 
 struct Form(BTreeMap<String, String>);
@@ -415,6 +416,13 @@ mod tests {
         assert_eq!(it.ids, ["b", "j"]);
         assert_eq!(it.filters, [Filter { name: "vpc-id".into(), values: vec!["x".into(), "y".into()] }]);
         assert_eq!(it.max_results, Some(7));
+    }
+
+    #[test]
+    fn the_action_of_the_answer_is_that_of_the_request() {
+        let form = b"Action=%3Cevil%3E&Action=DescribeVpcs";
+        assert_eq!(parse(form).map(|it| it.action()).ok(), Some("DescribeVpcs"));
+        assert_eq!(action(form), "DescribeVpcs");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::cli::layout::WIDTH;
 
 fn status() -> Status {
     let link = json!({
