@@ -8,14 +8,22 @@
 mod cloud;
 #[path = "agent/incidents.rs"]
 mod incidents;
+#[path = "agent/leases.rs"]
+mod leases;
 #[path = "agent/losers.rs"]
 mod losers;
 #[path = "agent/pair.rs"]
 mod pair;
+#[path = "agent/probe.rs"]
+mod probe;
 #[path = "agent/process.rs"]
 mod process;
 #[path = "agent/recorded.rs"]
 mod recorded;
+#[path = "agent/safety.rs"]
+mod safety;
+#[path = "agent/service.rs"]
+mod service;
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use standin::cloud::ec2::Ec2;
-use standin::cloud::{self, Cloud, Destination, ErrorKind, imds};
+use standin::cloud::{self, Cloud, Destination, ErrorKind, InstanceState, Obstacle, imds};
 use standin::cluster::{Counter, NodeId, Owner, Session, Time};
 use standin::config::{self, Resource};
 use standin::resource::{self, Ending, Here, Roster, Run, TakeFrom};
@@ -44,6 +44,28 @@ fn whatever_aws_does_where_it_says_nothing() {
 #[test]
 fn faults_have_their_names() {
     as_instance_b("child_meets_faults", Spec::pair());
+}
+
+#[test]
+fn a_stop_is_carried_out_or_says_why_not() {
+    let mut spec = Spec::pair();
+    spec.settings.hard_stop_time = Duration::from_millis(300);
+    as_instance_b("child_stops_the_other", spec);
+}
+
+#[test]
+fn what_stands_in_the_way_is_known_beforehand() {
+    let mut spec = Spec::pair();
+    spec.instance[0].market = sandbox::model::Market::Spot;
+    spec.instance[0].auto_scaling_group = Some("web".to_owned());
+    as_instance_b("child_finds_obstacles", spec);
+}
+
+#[test]
+fn an_instance_store_cannot_be_stopped() {
+    let mut spec = Spec::pair();
+    spec.instance[0].root_device = sandbox::model::RootDevice::InstanceStore;
+    as_instance_b("child_cannot_stop_an_instance_store", spec);
 }
 
 #[test]
@@ -129,6 +151,12 @@ impl World {
         let found = self.sandbox[list].as_array().unwrap().iter().find(|it| it["name"] == name).unwrap();
         let id = found.get("id").or(found.get("allocation_id")).unwrap();
         id.as_str().unwrap().to_owned()
+    }
+
+    fn instance(&self, name: &str) -> String {
+        let all = self.sandbox["instances"].as_array().unwrap();
+        let found = all.iter().find(|it| it["name"] == name).unwrap();
+        found["instance_id"].as_str().unwrap().to_owned()
     }
 
     /// Anchor: the service's private address, with its Elastic IP.
@@ -236,7 +264,7 @@ async fn child_takes_everything() {
     }
     resource::write_own_tag(ec2, here, "c", "1").await.unwrap();
     let instance = ec2.instance(&world.here.identity.instance).await.unwrap().unwrap();
-    assert_eq!(instance.state, cloud::InstanceState::Running);
+    assert_eq!(instance.state, InstanceState::Running);
     assert_eq!(ec2.instance("i-0123456789abcdef0").await, Ok(None));
 }
 
@@ -290,6 +318,75 @@ async fn child_meets_faults() {
     assert_eq!(error.kind, ErrorKind::NotFound);
     assert!(error.request_id.is_some(), "{error:?}");
     println!("{error}");
+}
+
+#[tokio::test]
+#[ignore = "a child"]
+async fn child_stops_the_other() {
+    let world = start().await;
+    let ec2 = &world.ec2;
+    let (a, b) = (world.instance("ivr-a"), world.here.identity.instance.clone());
+    assert_eq!(ec2.fence_obstacles(&a).await, Ok(vec![]));
+
+    world.fault(r#"{"kind": "deny", "action": "StopInstances"}"#);
+    let obstacles = ec2.fence_obstacles(&a).await.unwrap();
+    assert!(
+        matches!(&obstacles[..], [Obstacle::Denied(why)] if why.contains("ec2:StopInstances")),
+        "{obstacles:?}"
+    );
+    let error = ec2.stop_instance(&a).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Denied, "{error}");
+    world.order("DELETE", "faults", "");
+    for (kind, expected) in [("throttle", ErrorKind::Throttled), ("drop-before", ErrorKind::NoAnswer)] {
+        world.fault(&format!(r#"{{"kind": "{kind}", "action": "StopInstances", "count": 1}}"#));
+        assert_eq!(ec2.stop_instance(&a).await.unwrap_err().kind, expected, "{kind}");
+    }
+    assert_eq!(ec2.instance(&a).await.unwrap().unwrap().state, InstanceState::Running);
+
+    // Without an answer, and carried out all the same: only a read tells.
+    world.fault(r#"{"kind": "drop-after", "action": "StopInstances", "count": 1}"#);
+    assert_eq!(ec2.stop_instance(&a).await.unwrap_err().kind, ErrorKind::NoAnswer);
+    assert_ne!(ec2.instance(&a).await.unwrap().unwrap().state, InstanceState::Running);
+    while ec2.instance(&a).await.unwrap().unwrap().state != InstanceState::Stopped {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(ec2.stop_instance(&a).await, Ok(InstanceState::Stopped), "it had stopped: no error");
+    assert_eq!(ec2.instance(&b).await.unwrap().unwrap().state, InstanceState::Running);
+
+    world.order("POST", "instances/ivr-a/terminate", "");
+    let error = ec2.stop_instance(&a).await.unwrap_err();
+    println!("{error}");
+    assert_eq!(error.kind, ErrorKind::WrongState, "{error}");
+    let unknown = "i-0123456789abcdef0";
+    assert_eq!(ec2.stop_instance(unknown).await.unwrap_err().kind, ErrorKind::NotFound);
+    assert_eq!(ec2.fence_obstacles(unknown).await.unwrap_err().kind, ErrorKind::NotFound);
+}
+
+#[tokio::test]
+#[ignore = "a child"]
+async fn child_finds_obstacles() {
+    let world = start().await;
+    let (ec2, a) = (&world.ec2, world.instance("ivr-a"));
+    let obstacles = ec2.fence_obstacles(&a).await.unwrap();
+    assert_eq!(obstacles, [Obstacle::Spot, Obstacle::AutoScaling("web".to_owned())]);
+    let error = ec2.stop_instance(&a).await.unwrap_err();
+    println!("{error}");
+    assert_eq!(error.kind, ErrorKind::Invalid);
+    assert_eq!(error.code.as_deref(), Some("UnsupportedOperation"));
+    world.fault(r#"{"kind": "deny", "action": "DescribeInstanceAttribute"}"#);
+    let error = ec2.fence_obstacles(&a).await.unwrap_err();
+    assert_eq!((error.kind, error.action), (ErrorKind::Denied, "DescribeInstanceAttribute"));
+}
+
+#[tokio::test]
+#[ignore = "a child"]
+async fn child_cannot_stop_an_instance_store() {
+    let world = start().await;
+    let (ec2, a) = (&world.ec2, world.instance("ivr-a"));
+    assert_eq!(ec2.fence_obstacles(&a).await, Ok(vec![Obstacle::InstanceStore]));
+    let error = ec2.stop_instance(&a).await.unwrap_err();
+    println!("{error}");
+    assert_eq!(error.kind, ErrorKind::Invalid);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod aws;
 pub mod clock;
 mod effects;
 mod errors;
+pub mod guard;
 mod heart;
 pub mod links;
 pub mod log;

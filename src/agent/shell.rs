@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::errors::Errors;
 use super::heart::ToHeart;
 use super::names::Names;
 use super::timeline::Timeline;
 use crate::cloud::{Cloud, CloudError, LeaseTable};
-use crate::cluster::{Desired, GroupId, NodeId, Session, Time};
+use crate::cluster::{Desired, Event, GroupId, NodeId, Session, Time};
 use crate::config::{self, Config};
 use crate::resource::{Here, Roster};
+use crate::service::cgroup::Cgroup;
 
 /// So many of a group's last hooks are kept for `status`.
 const HOOKS_KEPT: usize = 8;
@@ -35,6 +36,8 @@ pub(super) struct Shell {
     pub(super) timeline: Timeline,
     /// The way to EC2 may have changed: dead connections are to be replaced.
     pub(super) way_changed: Box<dyn Fn() + Send + Sync>,
+    /// What the guard is to do has changed.
+    pub(super) guard_asked: Notify,
     worlds: Vec<World>,
     interfaces: Mutex<BTreeMap<String, NodeId>>,
 }
@@ -43,7 +46,33 @@ pub(super) struct Shell {
 pub(super) struct World {
     /// The latest wish.
     pub(super) wanted: watch::Sender<Wanted>,
+    /// Where the processes of its service are, once systemd has said.
+    pub(super) cgroup: watch::Sender<Option<Cgroup>>,
+    /// What the core wants of the guard; `None`: nothing was wanted yet.
+    pub(super) guard: watch::Sender<Option<Option<Time>>>,
+    /// Until when the service may run, as the guard has confirmed.
+    pub(super) guarded: watch::Sender<Option<Time>>,
     seen: Mutex<Seen>,
+    able: Mutex<Able>,
+}
+
+/// Whether this node could take a group, by what that needs.
+#[derive(Debug, Default)]
+struct Able {
+    /// Nothing is told before EC2 has said what this node is.
+    known: bool,
+    not: BTreeMap<&'static str, String>,
+}
+
+/// What a group needs on this node.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Need {
+    /// Interfaces in EC2.
+    Interfaces,
+    /// Its service's unit.
+    Service,
+    /// The guard.
+    Guard,
 }
 
 /// How the world of a group should be.
@@ -86,6 +115,16 @@ pub(super) struct HookRun {
     pub(super) at: Time,
 }
 
+impl Need {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Interfaces => "interfaces",
+            Self::Service => "service",
+            Self::Guard => "guard",
+        }
+    }
+}
+
 impl Wanted {
     /// Whether EC2 may be changed.
     pub(super) fn repairs(self) -> bool {
@@ -115,7 +154,14 @@ impl Shell {
     ) -> Self {
         let world = |group: &config::Group| {
             let seen = Seen { holders: vec![None; group.resources.len()], ..Seen::default() };
-            World { wanted: watch::Sender::new(Wanted::default()), seen: Mutex::new(seen) }
+            World {
+                wanted: watch::Sender::new(Wanted::default()),
+                cgroup: watch::Sender::new(None),
+                guard: watch::Sender::new(None),
+                guarded: watch::Sender::new(None),
+                seen: Mutex::new(seen),
+                able: Mutex::default(),
+            }
         };
         Self {
             me,
@@ -129,6 +175,7 @@ impl Shell {
             here: watch::Sender::new(None),
             timeline: Timeline::new(config.groups.len()),
             way_changed,
+            guard_asked: Notify::new(),
             worlds: config.groups.iter().map(world).collect(),
             interfaces: Mutex::default(),
             config,
@@ -145,6 +192,35 @@ impl Shell {
     pub(super) fn own_groups(&self) -> impl Iterator<Item = (GroupId, &config::Group)> {
         let ids = (0..).map(GroupId);
         ids.zip(&self.config.groups).filter(|(_, group)| group.nodes.contains(&self.me))
+    }
+
+    /// What a group needs is there, or (`Err`) is not: the core hears of all that is lacking as one.
+    pub(super) fn able(&self, group: GroupId, need: Need, able: Result<(), String>) {
+        let Some((settings, world)) = self.group(group) else { return };
+        let mut all = world.able.lock().unwrap_or_else(PoisonError::into_inner);
+        all.known |= need == Need::Interfaces;
+        let before = match &able {
+            Ok(()) => all.not.remove(need.word()),
+            Err(why) => all.not.insert(need.word(), why.clone()),
+        };
+        match &able {
+            Err(why) if before.as_ref() != Some(why) => {
+                tracing::warn!(
+                    id = "not-able",
+                    group = settings.name,
+                    "this node cannot take the group: {why}"
+                );
+            }
+            Ok(()) if before.is_some() => {
+                tracing::info!(id = "able", group = settings.name, "{}: no longer in the way", need.word());
+            }
+            Ok(()) | Err(_) => {}
+        }
+        if all.known {
+            let why: Vec<&str> = all.not.values().map(String::as_str).collect();
+            let able = if why.is_empty() { Ok(()) } else { Err(why.join("; ")) };
+            self.heart.event(Event::AbilityChanged { group, able });
+        }
     }
 
     /// Whether what the core wanted last can be acted upon: after a freeze it cannot, until the core has seen how

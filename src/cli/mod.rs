@@ -6,6 +6,7 @@ mod config;
 pub mod demo;
 pub mod exit;
 mod explain;
+mod guard;
 mod keygen;
 mod layout;
 mod output;
@@ -53,6 +54,9 @@ enum Command {
     Sandbox(sandbox::SandboxArgs),
     /// Print completions for a shell
     Completions(completions::Args),
+    /// Kill services whose lease is over
+    #[command(hide = true)]
+    Guard(guard::Args),
 }
 
 /// Runs the command line of this process.
@@ -80,6 +84,7 @@ fn run(root: Root, out: Out<'_>) -> anyhow::Result<Exit> {
         Command::Config(args) => config::run(args, out),
         Command::Keygen(args) => keygen::run(&args, out),
         Command::Sandbox(args) => sandbox::run(&args, out).map(|()| Exit::Ok),
+        Command::Guard(args) => guard::run(&args, out),
         Command::Completions(args) => completions::run(&args, &mut Root::command(), out),
     }
 }

@@ -54,18 +54,20 @@ impl CloudError {
 
 impl fmt::Display for CloudError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.kind {
-            ErrorKind::Throttled => "was throttled",
-            ErrorKind::Denied => "was denied",
-            ErrorKind::Credentials => "has no valid credentials",
-            ErrorKind::NotFound => "names what does not exist",
-            ErrorKind::Conflict => "came second",
-            ErrorKind::WrongState => "came at the wrong moment",
-            ErrorKind::Invalid => "was refused",
-            ErrorKind::Unreachable => "was not sent",
-            ErrorKind::NoAnswer => "got no answer",
-        };
-        write!(f, "{} {what}: {}", self.action, self.message)?;
+        let (service, prefix) = service(self.action);
+        write!(f, "{} ", self.action)?;
+        match self.kind {
+            ErrorKind::Throttled => f.write_str("was throttled")?,
+            ErrorKind::Denied => f.write_str("was denied")?,
+            ErrorKind::Credentials => f.write_str("has no valid credentials")?,
+            ErrorKind::NotFound => write!(f, "names what {service} does not know")?,
+            ErrorKind::Conflict => f.write_str("came second")?,
+            ErrorKind::WrongState => f.write_str("came at the wrong moment")?,
+            ErrorKind::Invalid => f.write_str("was refused")?,
+            ErrorKind::Unreachable => write!(f, "did not reach {service}")?,
+            ErrorKind::NoAnswer => f.write_str("got no answer")?,
+        }
+        write!(f, ": {}", self.message)?;
         if let Some(code) = &self.code {
             write!(f, " [{code}]")?;
         }
@@ -73,17 +75,17 @@ impl fmt::Display for CloudError {
             write!(f, " (request {id})")?;
         }
         if self.kind == ErrorKind::Denied {
-            write!(f, " (allow {}:{} in this node's IAM role)", service(self.action), self.action)?;
+            write!(f, " (allow {prefix}:{} in this node's IAM role)", self.action)?;
         }
         Ok(())
     }
 }
 
-/// The prefix of an action in IAM.
-fn service(action: &str) -> &'static str {
+/// Whose action it is, and its prefix in IAM.
+fn service(action: &str) -> (&'static str, &'static str) {
     match action {
-        "GetItem" | "PutItem" => "dynamodb",
-        _ => "ec2",
+        "GetItem" | "PutItem" => ("DynamoDB", "dynamodb"),
+        _ => ("EC2", "ec2"),
     }
 }
 

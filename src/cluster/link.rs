@@ -280,4 +280,88 @@ mod tests {
         assert_eq!(gaps.advised_dead_after(Duration::from_millis(50)), Some(Duration::from_millis(1800)));
         assert_eq!(gaps.advised_dead_after(Duration::from_millis(250)), Some(Duration::from_secs(2)));
     }
+
+    #[test]
+    fn heartbeats_that_come_late_make_no_link() {
+        let mut link = Link::new(at(0));
+        link.receive(1, 0, at(0), WARN);
+        link.receive(2, 0, at(1000), WARN);
+        link.receive(3, 0, at(2000), WARN);
+        assert_eq!(link.state, LinkState::NeverSeen, "each one came as the last one was late");
+        link.receive(4, 0, at(2999), WARN);
+        assert_eq!((link.state, link.since), (LinkState::Up, at(2999)));
+        link.receive(5, 0, at(3100), WARN);
+        assert_eq!(link.since, at(2999), "up is up");
+    }
+
+    #[test]
+    fn one_heartbeat_ends_lateness_and_each_lateness_counts_once() {
+        let mut link = Link::new(at(0));
+        link.receive(1, 0, at(0), WARN);
+        link.receive(2, 0, at(10), WARN);
+        for now in [1009, 1010, 1500, 2009] {
+            link.observe(at(now), at(0), WARN, DEAD);
+        }
+        assert_eq!(
+            (link.state, link.since, link.stats.late, link.stats.lost),
+            (LinkState::Late, at(1010), 1, 0)
+        );
+        link.receive(3, 0, at(2009), WARN);
+        assert_eq!(link.state, LinkState::Up);
+        for now in [4009, 4010, 9000] {
+            link.observe(at(now), at(0), WARN, DEAD);
+        }
+        assert_eq!((link.state, link.stats.late, link.stats.lost), (LinkState::Lost, 1, 1));
+        let mut never = Link::new(at(0));
+        never.observe(at(9000), at(0), WARN, DEAD);
+        assert_eq!((never.state, never.stats.lost), (LinkState::NeverSeen, 0));
+    }
+
+    #[test]
+    fn a_restarted_peer_counts_from_one_again() {
+        let mut link = Link::new(at(0));
+        assert_eq!((link.next_sequence(), link.next_sequence()), (1, 2));
+        assert_eq!(link.reply(at(0)), None);
+        link.receive(90, 70, at(10), WARN);
+        assert_eq!(link.reply(at(13)), Some((70, 3000)));
+        link.restart();
+        assert_eq!(link.reply(at(13)), None, "what its forerunner sent is nothing to it");
+        assert!(link.receive(1, 5, at(20), WARN));
+        assert_eq!((link.stats.missed, link.stats.gaps.total()), (0, 0), "nor is it a gap");
+        assert_eq!(link.reply(at(20)), Some((5, 0)));
+        assert_eq!(link.next_sequence(), 3, "ours goes on: it is our session");
+    }
+
+    #[test]
+    fn the_round_trip_is_smoothed_by_an_eighth() {
+        let mut link = Link::new(at(0));
+        link.measure(Duration::from_micros(800));
+        assert_eq!((link.stats.rtt_us, link.stats.srtt_us), (Some(800), Some(800)));
+        link.measure(Duration::from_micros(1600));
+        assert_eq!((link.stats.rtt_us, link.stats.srtt_us), (Some(1600), Some(900)));
+    }
+
+    #[test]
+    fn a_gap_counts_in_the_step_that_it_does_not_exceed() {
+        assert_eq!(BOUNDS_US[..4], [1000, 1250, 1562, 1952]);
+        let p99 = |gaps: &[u64]| {
+            let mut all = Gaps::default();
+            gaps.iter().for_each(|us| all.add(Duration::from_micros(*us)));
+            all.p99().unwrap().as_micros()
+        };
+        assert_eq!((p99(&[1250, 1250]), p99(&[1251, 2000])), (1250, 2000));
+        assert_eq!(p99(&[1251, 1300]), 1300, "not above the longest");
+        let mut all = vec![1000; 99];
+        all.push(900_000);
+        assert_eq!(p99(&all), 1000, "one of a hundred may exceed it");
+        all.extend([900_000]);
+        assert!(p99(&all) > 800_000, "two of 101 may not");
+        assert_eq!(p99(&[u64::MAX / 2]), (u64::MAX / 2).min(BOUNDS_US[STEPS - 1]).into());
+        let mut gaps = Gaps::default();
+        (0..999).for_each(|_| gaps.add(Duration::from_millis(250)));
+        assert_eq!(gaps.advised_dead_after(Duration::from_millis(250)), None, "too few to advise");
+        gaps.add(Duration::from_millis(300));
+        assert_eq!((gaps.longest(), gaps.total()), (Duration::from_millis(300), 1000));
+        assert_eq!(gaps.advised_dead_after(Duration::from_millis(10)), Some(Duration::from_millis(600)));
+    }
 }

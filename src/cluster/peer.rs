@@ -325,3 +325,6 @@ impl Peer {
         self.heard(now, settings) && self.hears.contains(me)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,8 +48,6 @@ pub(super) struct World {
     pub(super) desired: Vec<Option<Desired>>,
     pub(super) exited: Vec<u8>,
     pub(super) datagrams: Vec<Heartbeat>,
-    /// What each core is told and decides, if it is recorded.
-    tapes: Vec<Option<incidents::Tape>>,
     /// DynamoDB: what stands there, and how calls fail.
     pub(super) table: Option<Lease>,
     pub(super) table_fails: Option<Failure>,
@@ -57,6 +55,8 @@ pub(super) struct World {
     pub(super) fences: Vec<(Time, u8, u8)>,
     pub(super) fence_answer: Result<(), Failure>,
     pub(super) probe_answers: bool,
+    /// What each core is told and decides, if it is recorded.
+    tapes: Vec<Option<incidents::Tape>>,
     queue: Vec<(Time, u8, Event)>,
     /// Calls on their way to EC2: when they land, their place in `calls`, their number.
     landing: Vec<(Time, usize, u64)>,
@@ -113,13 +113,13 @@ impl World {
             desired: vec![None; nodes],
             exited: Vec::new(),
             datagrams: Vec::new(),
-            tapes: (0..nodes).map(|_| None).collect(),
             table: None,
             table_fails: None,
             guards: Vec::new(),
             fences: Vec::new(),
             fence_answer: Ok(()),
             probe_answers: true,
+            tapes: (0..nodes).map(|_| None).collect(),
             queue: Vec::new(),
             landing: Vec::new(),
             born: 0,
@@ -168,6 +168,7 @@ impl World {
     /// Lets so much time pass.
     pub(super) fn run(&mut self, for_: Duration) {
         let end = self.now + for_;
+        let mut at_once = 0;
         loop {
             let frozen = &self.frozen;
             let due = self
@@ -188,6 +189,8 @@ impl World {
             let landing = self.next_landing();
             let first = [tick, next.map(|(at, _)| at), landing].into_iter().flatten().min();
             let Some(first) = first.filter(|first| *first <= end) else { break };
+            at_once = if first > self.now { 0 } else { at_once + 1 };
+            assert!(at_once < 10_000, "the cores go round in circles at {:?}", self.now);
             self.now = self.now.max(first);
             if landing.is_some_and(|at| at <= first) {
                 self.land_due();

@@ -1,7 +1,7 @@
 //! Asks an agent. Blocking: the tools that use it have nothing else to do.
 
 use std::fmt;
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -54,12 +54,20 @@ pub fn ask(socket: &Path, request: Request) -> Result<Response, AskError> {
     stream.set_read_timeout(Some(PATIENCE)).map_err(no_answer)?;
     stream.set_write_timeout(Some(PATIENCE)).map_err(no_answer)?;
     stream.write_all(&line).map_err(no_answer)?;
+    let answer = read_response(stream).map_err(no_answer)?;
+    answer.map_err(|error| not_understood(error.to_string()))
+}
+
+/// Reads one answer.
+///
+/// # Errors
+/// The outer one: there is no line of text. The inner one: it is no answer.
+pub fn read_response(from: impl io::Read) -> io::Result<Result<Response, serde_json::Error>> {
     let mut answer = String::new();
-    let length = BufReader::new(stream.take(LONGEST)).read_line(&mut answer).map_err(no_answer)?;
-    if length == 0 {
-        return Err(no_answer(io::ErrorKind::UnexpectedEof.into()));
+    if BufReader::new(from.take(LONGEST)).read_line(&mut answer)? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    serde_json::from_str(&answer).map_err(|error| not_understood(error.to_string()))
+    Ok(serde_json::from_str(&answer))
 }
 
 impl fmt::Display for AskError {

@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
+};
+use tokio::net::UnixListener;
 use tokio::sync::Semaphore;
 
 use super::protocol::{Ask, Request, Response, VERSION};
@@ -98,7 +100,8 @@ impl Listener {
                     let answer = answer.clone();
                     tokio::spawn(async move {
                         // The client has gone away, or says nothing: its loss.
-                        let _ended = serve_client(stream, answer).await;
+                        let (read, write) = stream.into_split();
+                        let _ended = serve_client(read, write, answer).await;
                         drop(place);
                     });
                 }
@@ -116,34 +119,48 @@ impl Drop for Listener {
     }
 }
 
-async fn serve_client<A, F>(stream: UnixStream, answer: A) -> io::Result<()>
+/// Answers each line that one client writes, until it says no more.
+///
+/// # Errors
+/// It has gone away, says nothing for 30 seconds, or does not read its answers.
+pub async fn serve_client<R, W, A, F>(read: R, mut write: W, answer: A) -> io::Result<()>
 where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
     A: Fn(Request) -> F,
     F: Future<Output = Response>,
 {
-    let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read);
     loop {
-        let mut line = String::new();
+        let mut line = Vec::new();
         let mut limited = (&mut read).take(LONGEST);
-        let length = tokio::time::timeout(PATIENCE, limited.read_line(&mut line)).await??;
+        let length = tokio::time::timeout(PATIENCE, limited.read_until(b'\n', &mut line)).await??;
         if length == 0 {
             return Ok(());
         }
-        let response = match serde_json::from_str::<Ask>(&line) {
-            Ok(ask) if ask.version == VERSION => answer(ask.request).await,
-            Ok(ask) => refused(format!(
-                "this agent speaks version {VERSION}, not {}: use the tool of the agent's version",
-                ask.version
-            )),
-            Err(error) => refused(format!(
-                "not a request ({error}): one JSON object per line is expected, such as \
-                 {{\"version\":{VERSION},\"request\":\"status\"}}"
-            )),
+        // The rest of it would be taken for a line of its own.
+        let too_long = limited.limit() == 0 && !line.ends_with(b"\n");
+        let response = if too_long {
+            refused(format!("not a request: a line of more than {LONGEST} bytes"))
+        } else {
+            match serde_json::from_slice::<Ask>(&line) {
+                Ok(ask) if ask.version == VERSION => answer(ask.request).await,
+                Ok(ask) => refused(format!(
+                    "this agent speaks version {VERSION}, not {}: use the tool of the agent's version",
+                    ask.version
+                )),
+                Err(error) => refused(format!(
+                    "not a request ({error}): one JSON object per line is expected, such as \
+                     {{\"version\":{VERSION},\"request\":\"status\"}}"
+                )),
+            }
         };
         let mut bytes = serde_json::to_vec(&response)?;
         bytes.push(b'\n');
         tokio::time::timeout(PATIENCE, write.write_all(&bytes)).await??;
+        if too_long {
+            return Ok(());
+        }
     }
 }
 
@@ -179,6 +196,8 @@ impl std::error::Error for ListenError {}
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::UnixStream;
+
     use super::*;
     use crate::control::client::{self, AskError};
 
@@ -211,6 +230,18 @@ mod tests {
         let _ = serving.await;
         assert!(!socket.exists(), "the socket's file goes with the agent");
         assert!(matches!(client::ask(&socket, Request::Ping), Err(AskError::NoAgent { .. })));
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_line_that_is_too_long_is_no_request() {
+        let mut said = b" ".repeat(usize::try_from(LONGEST).unwrap());
+        said.extend_from_slice(b"{\"version\":1,\"request\":\"ping\"}\n");
+        let mut answers = Vec::new();
+        let answer = |request| async move { panic!("{request:?} was taken for a request") };
+        serve_client(&said[..], &mut answers, answer).await.unwrap();
+        let answers = String::from_utf8(answers).unwrap();
+        assert_eq!(answers.lines().count(), 1, "{answers}");
+        assert!(answers.contains("a line of more than 65536 bytes"), "{answers}");
     }
 
     #[test]

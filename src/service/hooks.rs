@@ -51,7 +51,13 @@ pub enum How {
 
 /// Runs one hook to its end, which comes within its timeout: then its process group is killed.
 pub async fn run(hook: &Hook, about: &About) -> Ended {
-    let Some((program, arguments)) = hook.run.split_first() else {
+    run_program(&hook.run, about, event_name(hook.on), hook.timeout).await
+}
+
+/// Runs a program to its end, which comes within the timeout: then its process group is killed. `event` is what
+/// STANDIN_EVENT says.
+pub async fn run_program(words: &[String], about: &About, event: &str, timeout: Duration) -> Ended {
+    let Some((program, arguments)) = words.split_first() else {
         return Ended { how: How::NotStarted("it names no program".into()), said: String::new() };
     };
     let spawned = Command::new(program)
@@ -59,7 +65,7 @@ pub async fn run(hook: &Hook, about: &About) -> Ended {
         .env("STANDIN_CLUSTER", &about.cluster)
         .env("STANDIN_GROUP", &about.group)
         .env("STANDIN_NODE", &about.node)
-        .env("STANDIN_EVENT", event_name(hook.on))
+        .env("STANDIN_EVENT", event)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -76,7 +82,7 @@ pub async fn run(hook: &Hook, about: &About) -> Ended {
         child.stderr.take().map(|it| tokio::spawn(listen(it, Arc::clone(&said)))),
     ];
     let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    let how = match tokio::time::timeout(hook.timeout, child.wait()).await {
+    let how = match tokio::time::timeout(timeout, child.wait()).await {
         Ok(Ok(status)) if status.success() => How::Well,
         Ok(Ok(status)) => How::Badly(status.to_string()),
         Ok(Err(error)) => How::Badly(error.to_string()),
@@ -86,7 +92,7 @@ pub async fn run(hook: &Hook, about: &About) -> Ended {
                 let _killed = kill_process_group(group, Signal::KILL);
             }
             let _reaped = child.wait().await;
-            How::TooLate(hook.timeout)
+            How::TooLate(timeout)
         }
     };
     // A service that the hook has started may keep the pipe open for as long as it lives.

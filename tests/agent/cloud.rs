@@ -141,12 +141,12 @@ impl Line {
         let now = self.world.start.elapsed();
         let answer = self.world.with(|vpc| vpc.call(self.node, &request, now));
         tokio::time::sleep(delay / 2).await;
-        if self.deaf.load(Ordering::Relaxed) {
-            return Err(CloudError::new(ErrorKind::NoAnswer, action, "the test has lost the answer"));
-        }
         let took = answer.is_ok() && matches!(request, Request::AssignPrivateIpAddresses { .. });
         if took && self.way_moves.load(Ordering::Relaxed) {
             self.dead.store(true, Ordering::Relaxed);
+        }
+        if self.deaf.load(Ordering::Relaxed) {
+            return Err(CloudError::new(ErrorKind::NoAnswer, action, "the test has lost the answer"));
         }
         answer.map_err(|error| failed(action, &error))
     }

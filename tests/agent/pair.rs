@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use standin::agent::{Agent, Ended, Parts, Reach, StartError};
-use standin::cloud::Cloud;
+use standin::cloud::{Cloud, LeaseTable};
 use standin::config::{Config, Keys};
 use standin::control::client;
 use standin::control::protocol::{Group, Node, Request, Response, Status};
 use standin::sandbox::model::Spec;
 
 use crate::cloud::{Line, World};
+use crate::leases::Leases;
 
 pub(crate) const DEAD_AFTER: Duration = Duration::from_millis(300);
 
@@ -28,6 +29,12 @@ pub(crate) struct Pair {
     pub(crate) timers: (&'static str, &'static str),
     /// What the demote hook does at its end.
     pub(crate) demote: &'static str,
+    /// More keys of the group.
+    pub(crate) group: String,
+    /// More tables of the file.
+    pub(crate) tables: &'static str,
+    /// The lease table, for a group that has one.
+    pub(crate) leases: Option<Arc<Leases>>,
 }
 
 pub(crate) struct Member {
@@ -53,6 +60,9 @@ impl Pair {
             guest: false,
             timers: ("50ms", "300ms"),
             demote: "true",
+            group: String::new(),
+            tables: "",
+            leases: None,
         }
     }
 
@@ -85,6 +95,7 @@ impl Pair {
             name = "ivr"
             nodes = ["ivr-a", "ivr-b"]
             anchor = "service-address"
+            {group}
             [[group.private-ip]]
             name = "service-address"
             address = "127.0.0.100"
@@ -106,7 +117,10 @@ impl Pair {
             on = "demote"
             run = ["/bin/sh", "-c", "echo $STANDIN_NODE $STANDIN_EVENT $STANDIN_GROUP >> {hooks}; {demote}"]
             timeout = "5s"
+            {more}
             "#,
+            group = self.group,
+            more = self.tables,
             port = self.port,
             interval = self.timers.0,
             dead_after = self.timers.1,
@@ -138,7 +152,7 @@ impl Pair {
             me,
             keys: Keys { signing: 1, keys: BTreeMap::from([(1, self.key)]) },
             reach: Reach {
-                leases: None,
+                leases: self.leases.clone().map(|it| it as Arc<dyn LeaseTable>),
                 cloud: Arc::clone(line) as Arc<dyn Cloud>,
                 who_am_i: Arc::new(move || {
                     let identity = world.identity(node);

@@ -15,7 +15,7 @@ REGION = "eu-central-1"
 
 
 def post(url):
-    urllib.request.urlopen(urllib.request.Request(url, data=b"", method="POST"), timeout=10).read()
+    urllib.request.urlopen(urllib.request.Request(url, data=b"", method="POST"), timeout=60).read()
 
 
 class Target:
@@ -43,7 +43,7 @@ class Target:
             parameter_validation=False,
             retries={"total_max_attempts": 1},
             connect_timeout=5,
-            read_timeout=10,
+            read_timeout=60,
         )
         return boto3.client(
             "ec2",

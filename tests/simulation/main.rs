@@ -1,47 +1,55 @@
-//! The simulator: N cores on one virtual clock, a faulty network, a faulty EC2, and checkers that stand
-//! outside. One seed is one run: half an hour of faults, then healing, then peace is required.
+//! The simulator: N cores on one virtual clock, a faulty network, a faulty EC2 and DynamoDB, services with
+//! their guards, and checkers that stand outside (`check`). One seed is one run: half an hour of faults, then
+//! healing, then peace is required.
 //!
 //! ```text
 //! cargo test --no-default-features --test simulation
-//! cargo test --no-default-features --test simulation -- --seed 7 --nodes 3      # one, with its timeline
 //! cargo test --profile sim --no-default-features --test simulation -- --seeds 10000
-//! cargo test --no-default-features --test simulation -- --planted all --seeds 300
+//! cargo test --profile sim --no-default-features --test simulation -- --seeds 1000000 --nodes 3
+//! cargo test --profile sim --no-default-features --test simulation -- --seed 7 --nodes 3    # with its timeline
+//! cargo test --profile sim --no-default-features --test simulation -- --planted all         # the table
+//!
+//! --seeds N | A..B   these, of each topology, over all cores; --jobs N: over so many
+//! --nodes N | NxG | N+W   nodes, times groups, plus witnesses; otherwise all of the usual ones
+//! --seed N           replays one; --only 3,5=1200: with only these faults, the second for 1,200 ms
+//! --arbiter lease | anchor, --fencing none | before | alongside, --when-silent take | probe | hold,
+//! --cold yes | no, --failback yes | no   instead of what the seed draws
+//! --all              goes on after a failure; --waits: prints each seed with a long wait
+//! --planted NAME | all   with a planted bug
 //! ```
 
 mod args;
-mod calls;
+mod carry_out;
 mod chance;
 mod check;
-mod ec2;
-mod faults;
-mod machine;
-mod net;
-mod operate;
+mod fault;
+mod model;
 mod plant;
+mod run;
+mod search;
+mod setup;
+mod shrink;
 mod tally;
 mod world;
 
 use std::io::{self, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
-
-use standin::cluster::Time;
 
 use self::args::Args;
 use self::plant::Plant;
-use self::tally::Tally;
-use self::world::{Topology, World};
+use self::run::Case;
+use self::search::{How, search};
+use self::setup::Topology;
 
 /// Seeds of each topology in a plain `cargo test`.
 const SEEDS: u64 = 2;
 /// A planted bug has to be found within so many seeds.
-const PLANTED_SEEDS: u64 = 300;
+const PLANTED_SEEDS: u64 = 2000;
 /// So much of the timeline is printed on failure.
 const LAST_LINES: usize = 60;
 
 fn main() -> ExitCode {
-    let mut out = io::stdout().lock();
+    let mut out = io::stdout();
     let args = match Args::read(std::env::args().skip(1)) {
         Ok(args) => args,
         Err(text) => {
@@ -52,8 +60,12 @@ fn main() -> ExitCode {
     if args.nothing {
         return ExitCode::SUCCESS;
     }
-    let passed =
-        if let Some(seed) = args.seed { replay(seed, &args, &mut out) } else { search(&args, &mut out) };
+    run::catch_panics();
+    search::watch_ctrl_c();
+    let passed = match args.seed {
+        Some(seed) => replay(seed, &args, &mut out),
+        None => all(&args, &mut out),
+    };
     match passed {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -61,48 +73,33 @@ fn main() -> ExitCode {
     }
 }
 
-/// A real clock, to say how fast the virtual one runs.
-#[allow(clippy::disallowed_methods)]
-fn real_time() -> Instant {
-    Instant::now()
+fn case(seed: u64, topology: Topology, plant: Option<Plant>, args: &Args) -> Case {
+    Case { seed, topology, force: args.force, plant, only: args.only.clone() }
 }
 
-/// Runs one seed; a panic of the core is a violation.
-fn run(seed: u64, topology: Topology, plant: Option<Plant>) -> World {
-    let mut world = World::new(seed, topology, plant);
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| world.run())) {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
-        world.checks.fail(format!("panic: {}", text.unwrap_or_default()));
-    }
-    world.tally.runs = 1;
-    world.tally.simulated = world.now.since(Time::ZERO);
-    world
-}
-
-fn topologies(args: &Args) -> Vec<(&'static str, Topology)> {
-    args.topology.map_or(Topology::ALL.to_vec(), |only| vec![only])
+fn topologies(args: &Args) -> Vec<Topology> {
+    args.topology.map_or(Topology::ALL.iter().filter_map(|it| Topology::named(it)).collect(), |it| vec![it])
 }
 
 fn replay(seed: u64, args: &Args, out: &mut impl Write) -> io::Result<bool> {
-    let (_, topology) = topologies(args)[0];
-    let started = real_time();
-    let world = run(seed, topology, args.planted.first().copied());
-    timeline(&world, usize::MAX, out)?;
+    let started = search::real_time();
+    let case = case(seed, topologies(args)[0], args.planted.first().copied(), args);
+    let world = case.run(true);
+    world.print(usize::MAX, out)?;
     world.tally.print(started.elapsed(), out)?;
     let passed = world.checks.violation.is_none();
-    if let Some(text) = &world.checks.violation {
-        writeln!(out, "violation: {text}")?;
+    if let Some((checker, text)) = &world.checks.violation {
+        writeln!(out, "violation of {checker}: {text}")?;
     }
     writeln!(out, "{} passed, {} failed", u8::from(passed), u8::from(!passed))?;
     Ok(passed)
 }
 
-fn search(args: &Args, out: &mut impl Write) -> io::Result<bool> {
+fn all(args: &Args, out: &mut impl Write) -> io::Result<bool> {
     let (mut passed, mut failed) = (0u64, 0u64);
     if args.planted.is_empty() {
-        for (name, topology) in topologies(args) {
-            let (good, bad) = sound(name, topology, args, out)?;
+        for topology in topologies(args) {
+            let (good, bad) = sound(topology, args, out)?;
             passed += good;
             failed += bad;
         }
@@ -121,56 +118,66 @@ fn search(args: &Args, out: &mut impl Write) -> io::Result<bool> {
 }
 
 /// The core as it is: no seed may fail.
-fn sound(name: &str, topology: Topology, args: &Args, out: &mut impl Write) -> io::Result<(u64, u64)> {
-    let (mut total, started) = (Tally::default(), real_time());
-    let (mut passed, mut failed) = (0, 0);
-    for seed in args.seeds.clone().unwrap_or(0..SEEDS) {
-        let world = run(seed, topology, None);
-        total.add(&world.tally);
-        if let Some(wait) = world.tally.longest_wait().filter(|_| args.waits) {
-            writeln!(out, "waited {:.0} s: --seed {seed} --nodes {name}", wait.as_secs_f64())?;
-        }
-        if let Some(text) = &world.checks.violation {
-            failed += 1;
-            if failed == 1 || !args.all {
-                timeline(&world, LAST_LINES, out)?;
-            }
-            writeln!(out, "seed {seed} of {name}: {text}")?;
-            writeln!(
-                out,
-                "replay: cargo test --no-default-features --test simulation -- --seed {seed} --nodes {name}"
-            )?;
-            if !args.all {
-                break;
-            }
-        } else {
-            passed += 1;
-        }
+fn sound(topology: Topology, args: &Args, out: &mut impl Write) -> io::Result<(u64, u64)> {
+    let how = How { jobs: args.jobs(), all: args.all, quiet: false };
+    let seeds = args.seeds.clone().unwrap_or(0..SEEDS);
+    let found = search(&case(0, topology, None, args), seeds, how, out)?;
+    for (seed, wait) in found.waits.iter().filter(|_| args.waits) {
+        let command = case(*seed, topology, None, args).command();
+        writeln!(out, "waited {:.0} s: {command}", wait.as_secs_f64())?;
     }
-    writeln!(out, "== nodes {name}: {passed} seeds passed, {failed} failed")?;
-    total.print(started.elapsed(), out)?;
-    Ok((passed, failed))
+    for (at, (seed, checker, text)) in found.failures.iter().enumerate() {
+        let failed = case(*seed, topology, None, args);
+        if at == 0 {
+            explain(&failed, out)?;
+        }
+        writeln!(out, "seed {seed} of {}: {checker}: {text}\nreplay: {}", topology.name(), failed.command())?;
+    }
+    let failed = found.failures.len() as u64;
+    writeln!(out, "== nodes {}: {} seeds passed, {failed} failed", topology.name(), found.passed)?;
+    found.tally.print(found.took, out)?;
+    Ok((found.passed, failed))
+}
+
+/// The least that still fails: its timeline, its faults, and the command that replays them.
+fn explain(case: &Case, out: &mut impl Write) -> io::Result<()> {
+    let small = shrink::shrink(case);
+    let world = small.run(true);
+    world.print(LAST_LINES, out)?;
+    let only = small.only.clone().unwrap_or_default();
+    writeln!(out, "shrunk to {} of {} faults:", only.len(), world.faults.len())?;
+    for (at, _) in only {
+        let fault = &world.faults[at];
+        let from = fault.at.since(standin::cluster::Time::ZERO).as_secs_f64();
+        writeln!(out, "  {at}: at {from:.3} s for {:.1?}: {:?}", fault.lasts, fault.fault)?;
+    }
+    if let Some((checker, text)) = &world.checks.violation {
+        writeln!(out, "it violates {checker}: {text}")?;
+    }
+    writeln!(out, "replay what is left: {}", small.command())
 }
 
 /// A core with a planted bug: some seed must fail.
 fn planted(plant: Plant, args: &Args, out: &mut impl Write) -> io::Result<bool> {
-    // Two groups on two nodes: the most decisions in the least time.
-    let (name, topology) = args.topology.unwrap_or(Topology::ALL[2]);
-    for seed in args.seeds.clone().unwrap_or(0..PLANTED_SEEDS) {
-        if let Some(text) = run(seed, topology, Some(plant)).checks.violation {
-            let name = format!("seed {seed} of {name}");
-            writeln!(out, "planted {} found by {name}: {text}", plant.name())?;
+    let (default, force) = plant.hunts_in();
+    let mut hunt = case(0, args.topology.unwrap_or(default), Some(plant), args);
+    if args.force == setup::Force::default() {
+        hunt.force = force;
+    }
+    let how = How { jobs: args.jobs(), all: false, quiet: true };
+    let mut seeds = args.seeds.clone().unwrap_or(0..PLANTED_SEEDS);
+    let (bug, place) = (plant.name(), hunt.topology.name());
+    loop {
+        let found = search(&hunt, seeds.clone(), how, out)?;
+        let Some((seed, checker, text)) = found.failures.first() else {
+            writeln!(out, "planted {bug:24} NOT FOUND in {} seeds of {place}", seeds.end)?;
+            return Ok(false);
+        };
+        // A seed that fails without the bug, too, proves nothing.
+        if (Case { seed: *seed, plant: None, ..hunt.clone() }).outcome().violation.is_none() {
+            writeln!(out, "planted {bug:24} found by {checker:13} seed {seed:4} of {place:4} {text}")?;
             return Ok(true);
         }
+        seeds.start = seed + 1;
     }
-    writeln!(out, "planted {} NOT FOUND", plant.name())?;
-    Ok(false)
-}
-
-fn timeline(world: &World, lines: usize, out: &mut impl Write) -> io::Result<()> {
-    for (at, text) in world.timeline.iter().skip(world.timeline.len().saturating_sub(lines)) {
-        let at: Duration = at.since(Time::ZERO);
-        writeln!(out, "{:10.3} {text}", at.as_secs_f64())?;
-    }
-    Ok(())
 }

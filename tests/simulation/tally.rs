@@ -6,6 +6,45 @@ use std::time::Duration;
 
 use standin::cluster::Row;
 
+/// How often each duration was seen, in tenths of a second (the checkers look ten times a second).
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Durations(BTreeMap<u64, u64>);
+
+impl Durations {
+    pub(crate) fn add(&mut self, time: Duration) {
+        *self.0.entry(time.as_millis() as u64 / 100).or_default() += 1;
+    }
+
+    fn extend(&mut self, other: &Self) {
+        for (time, count) in &other.0 {
+            *self.0.entry(*time).or_default() += count;
+        }
+    }
+
+    fn longest(&self) -> Option<Duration> {
+        self.0.last_key_value().map(|(time, _)| Duration::from_millis(time * 100))
+    }
+
+    /// The value below which so many of a thousand lie.
+    fn at(&self, part: u64) -> String {
+        let count: u64 = self.0.values().sum();
+        let mut left = count * part / 1000;
+        for (time, count) in &self.0 {
+            if left < *count {
+                return format!("{:.1} s", *time as f64 / 10.0);
+            }
+            left -= count;
+        }
+        self.longest().map_or("-".into(), |time| format!("{:.1} s", time.as_secs_f64()))
+    }
+
+    fn text(&self) -> String {
+        let count: u64 = self.0.values().sum();
+        let (median, p99, p999) = (self.at(500), self.at(990), self.at(999));
+        format!("{count} times, median {median}, p99 {p99}, p99.9 {p999}, at worst {}", self.at(1000))
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) runs: u64,
@@ -18,11 +57,14 @@ pub(crate) struct Tally {
     pub(crate) takeovers_at_most: u32,
     pub(crate) late_takeovers: u64,
     pub(crate) handed_over: u64,
-    pub(crate) two_actives: Vec<Duration>,
+    pub(crate) guard_kills: u64,
+    pub(crate) fenced: u64,
+    pub(crate) two_actives: Durations,
+    pub(crate) losers: Durations,
     faults: BTreeMap<&'static str, u64>,
     rows: BTreeMap<Row, u64>,
-    long_waits: Vec<Duration>,
-    convergence: Vec<Duration>,
+    long_waits: Durations,
+    convergence: Durations,
 }
 
 impl Tally {
@@ -36,12 +78,12 @@ impl Tally {
 
     pub(crate) fn waited(&mut self, time: Duration, long: Duration) {
         if time >= long {
-            self.long_waits.push(time);
+            self.long_waits.add(time);
         }
     }
 
     pub(crate) fn converged(&mut self, after: Duration) {
-        self.convergence.push(after);
+        self.convergence.add(after);
     }
 
     pub(crate) fn add(&mut self, other: &Self) {
@@ -55,6 +97,9 @@ impl Tally {
         self.takeovers_at_most = self.takeovers_at_most.max(other.takeovers_at_most);
         self.late_takeovers += other.late_takeovers;
         self.handed_over += other.handed_over;
+        self.guard_kills += other.guard_kills;
+        self.fenced += other.fenced;
+        self.losers.extend(&other.losers);
         self.two_actives.extend(&other.two_actives);
         self.long_waits.extend(&other.long_waits);
         self.convergence.extend(&other.convergence);
@@ -68,7 +113,7 @@ impl Tally {
 
     /// The longest wait of the run, if it was a long one.
     pub(crate) fn longest_wait(&self) -> Option<Duration> {
-        self.long_waits.iter().max().copied()
+        self.long_waits.longest()
     }
 
     /// Prints the summary; `took` is real time.
@@ -99,24 +144,10 @@ impl Tally {
             self.handed_over,
             rows.join(", ")
         )?;
-        writeln!(out, "two actives that both read EC2: {}", distribution(&self.two_actives))?;
-        writeln!(out, "converged after healing: {}", distribution(&self.convergence))?;
-        writeln!(out, "a node that could waited over 120 s: {}", distribution(&self.long_waits))
+        writeln!(out, "fenced {}, killed by the guard {}", self.fenced, self.guard_kills)?;
+        writeln!(out, "two actives that both read EC2: {}", self.two_actives.text())?;
+        writeln!(out, "a loser's service ran on: {}", self.losers.text())?;
+        writeln!(out, "converged after healing: {}", self.convergence.text())?;
+        writeln!(out, "a node that could waited over 60 s: {}", self.long_waits.text())
     }
-}
-
-fn distribution(times: &[Duration]) -> String {
-    let mut sorted = times.to_vec();
-    sorted.sort_unstable();
-    let at = |part: usize| sorted.get((sorted.len() * part / 1000).min(sorted.len().saturating_sub(1)));
-    let show =
-        |time: Option<&Duration>| time.map_or("-".into(), |time| format!("{:.1} s", time.as_secs_f64()));
-    format!(
-        "{} times, median {}, p99 {}, p99.9 {}, at worst {}",
-        sorted.len(),
-        show(at(500)),
-        show(at(990)),
-        show(at(999)),
-        show(sorted.last())
-    )
 }

@@ -13,7 +13,7 @@ use crate::cluster::GroupId;
 use crate::config::{Hook, HookEvent};
 use crate::service::hooks::{About, event_name, run};
 
-/// A promote hook starts with the guest's addresses there, so that a service can bind to them; but it
+/// A service, or a promote hook, starts with the guest's addresses there, so that it can bind to them; but it
 /// does not wait longer than this.
 const FOR_ADDRESSES: Duration = Duration::from_millis(250);
 
@@ -22,7 +22,7 @@ const FOR_ADDRESSES: Duration = Duration::from_millis(250);
 pub(super) async fn keep(
     shell: Arc<Shell>,
     group: GroupId,
-    mut guest: watch::Receiver<u64>,
+    [mut guest, mut service]: [watch::Receiver<u64>; 2],
     reached: Reached,
 ) {
     let Some((settings, world)) = shell.group(group) else { return };
@@ -37,8 +37,13 @@ pub(super) async fn keep(
             let event = if serves { HookEvent::Promote } else { HookEvent::Demote };
             let hooks: Vec<&Hook> = settings.hooks.iter().filter(|hook| hook.on == event).collect();
             if serves && !hooks.is_empty() {
-                let there = guest.wait_for(|reached| *reached >= wish.change);
-                let _there = tokio::time::timeout(FOR_ADDRESSES, there).await;
+                addresses(&mut guest, wish.change).await;
+                // The service first, however long it takes, unless it is no longer wanted.
+                let mut wanted = wanted.clone();
+                tokio::select! {
+                    _started = service.wait_for(|reached| *reached >= wish.change) => {}
+                    _changed = wanted.wait_for(|wish| wish.serves() != Some(true)) => {}
+                }
             }
             for hook in hooks {
                 // What was true when the first one started may not be true any more.
@@ -55,6 +60,12 @@ pub(super) async fn keep(
             return;
         }
     }
+}
+
+/// Waits for the guest's addresses of this change.
+pub(super) async fn addresses(guest: &mut watch::Receiver<u64>, change: u64) {
+    let there = guest.wait_for(|reached| *reached >= change);
+    drop(tokio::time::timeout(FOR_ADDRESSES, there).await);
 }
 
 async fn run_one(shell: &Shell, group: GroupId, hook: &Hook) {

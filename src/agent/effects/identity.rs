@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::agent::shell::Shell;
+use crate::agent::shell::{Need, Shell};
 use crate::agent::start::INTERFACES;
 use crate::cloud::Identity;
 use crate::cluster::Event;
@@ -69,11 +69,8 @@ fn learned(shell: &Shell, identity: Identity) -> bool {
     let mut all_able = true;
     for (id, group) in shell.own_groups() {
         let able = able(group, &here);
-        if let Err(why) = &able {
-            all_able = false;
-            tracing::warn!(id = "not-able", group = group.name, "this node cannot take the group: {why}");
-        }
-        shell.heart.event(Event::AbilityChanged { group: id, able });
+        all_able &= able.is_ok();
+        shell.able(id, Need::Interfaces, able);
     }
     shell.here.send_replace(Some(Arc::new(here)));
     shell.heart.event(Event::IdentityLearned { instance, interfaces: said });

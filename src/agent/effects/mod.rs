@@ -3,12 +3,15 @@
 
 mod calls;
 mod fence;
+mod guard;
 mod guest;
 mod hooks;
 mod identity;
 mod lease;
 mod notify;
+mod probe;
 mod rest;
+mod service;
 mod store;
 mod world;
 
@@ -33,6 +36,7 @@ pub(super) fn start(shell: &Arc<Shell>, who_am_i: WhoAmI) {
     for (group, _) in shell.own_groups() {
         world::start(shell, group);
     }
+    tokio::spawn(guard::keep(Arc::clone(shell)));
 }
 
 /// Carries out what the heart says until the heart has ended; then everything is on disk.
@@ -70,16 +74,18 @@ fn begin(shell: &Arc<Shell>, store: &store::Writer, at: Time, command: Command) 
         Command::WriteCounter { group, n } => drop(tokio::spawn(calls::write_counter(own, group, n))),
         Command::WriteOwnTag { group } => drop(tokio::spawn(calls::write_own_tag(own, group))),
         Command::Fence { group, node, call } => drop(tokio::spawn(fence::fence(own, group, node, call, at))),
+        Command::Probe { group, call } => drop(tokio::spawn(probe::ask(own, group, call))),
         Command::ReadLease { group, call } => drop(tokio::spawn(lease::read(own, group, call))),
         Command::WriteLease { group, call, expect, lease } => {
             drop(tokio::spawn(lease::write(own, group, call, (expect, lease), at)));
         }
-        // No configuration of this version makes the core want these.
-        Command::Probe { .. } | Command::Guard { .. } => {}
+        Command::Guard { group, until } => guard::want(shell, group, until),
         Command::Converge { group, desired, change } => {
             let Some((_, world)) = shell.group(group) else { return };
             if desired == Desired::Standby {
                 shell.timeline.ended(group);
+            } else {
+                world.seen().note(probe::WHAT, None);
             }
             world.wanted.send_replace(Wanted { desired: Some(desired), change });
         }

@@ -151,11 +151,6 @@ impl Group {
         }
     }
 
-    /// The holder's counter stands still, and EC2 takes our own writes.
-    pub(in super::super) fn at_rest(&self, cx: &Context<'_>) -> bool {
-        self.holder(cx).is_some_and(|peer| self.rest.at_rest(peer.id, cx.now))
-    }
-
     /// First-dead-after in rows 10 and 13. An idle holder's lease says by itself when it is over.
     fn patience_over(&self, cx: &Context<'_>) -> bool {
         let counts = self.row == Row::OwnUnfit || (self.row == Row::HolderIdle && self.lease.is_none());
@@ -177,6 +172,11 @@ impl Group {
     /// The service is fit here, and not barred.
     pub(super) fn fit_here(&self, cx: &Context<'_>) -> bool {
         self.fit && !self.barred(cx)
+    }
+
+    /// The holder's counter stands still, and EC2 takes our own writes.
+    pub(in super::super) fn at_rest(&self, cx: &Context<'_>) -> bool {
+        self.holder(cx).is_some_and(|peer| self.rest.at_rest(peer.id, cx.now))
     }
 
     fn outranked_by(&self, cx: &Context<'_>) -> Option<NodeId> {

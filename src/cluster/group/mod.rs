@@ -348,19 +348,7 @@ impl Group {
     /// The next moment at which time alone changes something.
     pub(super) fn deadline(&self, cx: &Context<'_>) -> Option<Time> {
         let patience = self.row_since + cx.settings.patience();
-        let step = match self.gate {
-            Some(Gate::Step(at) | Gate::BackOff(at)) => Some(at),
-            Some(
-                Gate::NotEligible(_)
-                | Gate::NoRead
-                | Gate::Damped
-                | Gate::UnderWay
-                | Gate::Unwell(_)
-                | Gate::Fencing(_)
-                | Gate::FencingFailed(_),
-            )
-            | None => None,
-        };
+        let step = self.gate.as_ref().and_then(Gate::until);
         [
             Some(self.knowledge.next_read(self.watch(cx), cx.now)),
             Some(self.knowledge.stale_at()),

@@ -59,12 +59,12 @@ impl Gate {
         match self {
             Self::Step(at) | Self::BackOff(at) => Some(*at),
             Self::NotEligible(_)
-            | Self::Unwell(_)
-            | Self::Fencing(_)
-            | Self::FencingFailed(_)
             | Self::NoRead
             | Self::Damped
-            | Self::UnderWay => None,
+            | Self::UnderWay
+            | Self::Unwell(_)
+            | Self::Fencing(_)
+            | Self::FencingFailed(_) => None,
         }
     }
 }
@@ -315,3 +315,6 @@ impl Group {
         self.store(out);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ mod ec2;
 mod imds;
 mod query;
 mod things;
-mod xml;
+pub mod xml;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -32,7 +32,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::model::{Faults, InstanceState, Random, Spec, Vpc};
 use auth::AccessKey;
 
-pub use query::parse;
+pub use query::{action, parse};
 pub use things::{Credentials, Named, RunningElasticIp, RunningInstance, RunningInterface};
 
 /// Where the time comes from: nothing in the sandbox reads a clock itself.

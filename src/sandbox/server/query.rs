@@ -45,10 +45,11 @@ pub fn parse(form: &[u8]) -> Result<Request, ApiError> {
     }
 }
 
-/// The action that a form names, if it names one: for faults and logs, also where the rest is nonsense.
-pub(super) fn action(form: &[u8]) -> String {
-    let mut values = form_urlencoded::parse(form);
-    values.find(|(key, _)| key == "Action").map(|(_, value)| value.into_owned()).unwrap_or_default()
+/// The action that a form names, if it names one: for faults and logs, also where the rest is nonsense. Of
+/// several it is the last, as for [`parse`].
+pub fn action(form: &[u8]) -> String {
+    let named = form_urlencoded::parse(form).filter(|(key, _)| key == "Action").last();
+    named.map(|(_, value)| value.into_owned()).unwrap_or_default()
 }
 
 struct Form(BTreeMap<String, String>);
@@ -131,17 +132,12 @@ impl Form {
                 Request::DescribeInstanceStatus(self.describe("InstanceId")?, all)
             }
             "DescribeInstanceAttribute" => {
-                let attribute = self.need("Attribute")?;
-                let known = [Protection::Stop, Protection::Termination];
-                Request::DescribeInstanceAttribute {
-                    instance: self.need("InstanceId")?,
-                    attribute: known.into_iter().find(|it| it.word() == attribute).ok_or_else(|| {
-                        ApiError::value(format!(
-                            "Value ({attribute}) for parameter attribute is invalid. Unknown attribute."
-                        ))
-                    })?,
-                    dry_run: self.dry_run()?,
-                }
+                let word = self.need("Attribute")?;
+                let unknown =
+                    || ApiError::value(format!("Value ({word}) for parameter attribute is invalid."));
+                let attribute = Protection::of(&word).ok_or_else(unknown)?;
+                let (instance, dry_run) = (self.need("InstanceId")?, self.dry_run()?);
+                Request::DescribeInstanceAttribute { instance, attribute, dry_run }
             }
             "DescribeSubnets" => Request::DescribeSubnets(self.describe("SubnetId")?),
             "DescribeVpcs" => Request::DescribeVpcs(self.describe("VpcId")?),
@@ -272,24 +268,17 @@ impl Form {
 
     /// "You can modify only one attribute at a time" (ModifyInstanceAttribute).
     fn set_protection(&mut self) -> Result<Request, ApiError> {
-        let (stop, termination) =
-            (self.flag("DisableApiStop.Value")?, self.flag("DisableApiTermination.Value")?);
-        let (attribute, on) = match (stop, termination) {
+        let stop = self.flag("DisableApiStop.Value")?;
+        let (attribute, on) = match (stop, self.flag("DisableApiTermination.Value")?) {
             (Some(on), None) => (Protection::Stop, on),
             (None, Some(on)) => (Protection::Termination, on),
             (Some(_), Some(_)) => {
                 return Err(ApiError::combination("Fields for multiple attribute types specified"));
             }
-            (None, None) => {
-                return Err(ApiError::new("MissingParameter", "The sandbox knows the two protections only"));
-            }
+            (None, None) => return Err(ApiError::missing("attribute")),
         };
-        Ok(Request::SetProtection {
-            instance: self.need("InstanceId")?,
-            attribute,
-            on,
-            dry_run: self.dry_run()?,
-        })
+        let (instance, dry_run) = (self.need("InstanceId")?, self.dry_run()?);
+        Ok(Request::SetProtection { instance, attribute, on, dry_run })
     }
 
     fn create_tags(&mut self) -> Result<Request, ApiError> {
@@ -415,6 +404,13 @@ mod tests {
         assert_eq!(it.ids, ["b", "j"]);
         assert_eq!(it.filters, [Filter { name: "vpc-id".into(), values: vec!["x".into(), "y".into()] }]);
         assert_eq!(it.max_results, Some(7));
+    }
+
+    #[test]
+    fn the_action_of_the_answer_is_that_of_the_request() {
+        let form = b"Action=%3Cevil%3E&Action=DescribeVpcs";
+        assert_eq!(parse(form).map(|it| it.action()).ok(), Some("DescribeVpcs"));
+        assert_eq!(action(form), "DescribeVpcs");
     }
 
     #[test]

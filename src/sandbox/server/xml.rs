@@ -7,19 +7,19 @@ use crate::sandbox::model::{
 
 /// What every answer needs besides its content.
 #[derive(Clone, Debug)]
-pub(super) struct Context<'a> {
+pub struct Context<'a> {
     /// The account's number.
-    pub(super) account: &'a str,
+    pub account: &'a str,
     /// The region.
-    pub(super) region: &'a str,
+    pub region: &'a str,
     /// The request's id.
-    pub(super) request_id: &'a str,
+    pub request_id: &'a str,
     /// When everything was launched and attached (RFC 3339).
-    pub(super) launched: &'a str,
+    pub launched: &'a str,
 }
 
 /// The document of an answer.
-pub(super) fn response(action: &str, response: &Response, context: &Context<'_>) -> String {
+pub fn response(action: &str, response: &Response, context: &Context<'_>) -> String {
     let mut xml = Xml::new(context);
     xml.0.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let root = format!("{action}Response");
@@ -58,7 +58,7 @@ pub(super) fn response(action: &str, response: &Response, context: &Context<'_>)
 }
 
 /// The document of a refusal.
-pub(super) fn error(error: &ApiError, request_id: &str) -> String {
+pub fn error(error: &ApiError, request_id: &str) -> String {
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response><Errors><Error><Code>{}</Code><Message>{}</Message>\
          </Error></Errors><RequestID>{request_id}</RequestID></Response>",

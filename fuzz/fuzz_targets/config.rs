@@ -1,0 +1,4 @@
+//! Any bytes in the configuration file.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| standin_fuzz::config::any(bytes));
