@@ -108,7 +108,8 @@ impl World {
             return;
         }
         service.job = 0;
-        let fails = matches!(job.desired, Desired::Serve { .. }) && service.start_fails && service.real.is_none();
+        let fails =
+            matches!(job.desired, Desired::Serve { .. }) && service.start_fails && service.real.is_none();
         let event = if fails {
             service.running = false;
             service.real = None;
@@ -225,7 +226,13 @@ impl World {
     }
 
     /// What EC2 says of the rest.
-    pub(crate) fn rest_read(&mut self, node: NodeId, group: GroupId, change: u64, mine: Result<bool, Failure>) {
+    pub(crate) fn rest_read(
+        &mut self,
+        node: NodeId,
+        group: GroupId,
+        change: u64,
+        mine: Result<bool, Failure>,
+    ) {
         let wanted = Some((Desired::Serve { repair: true }, change));
         let runs = self.machines[usize::from(node.0)].runs(self.now);
         if mine == Ok(false) && runs && self.service(node, group).wanted == wanted {
