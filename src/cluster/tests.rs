@@ -53,6 +53,8 @@ pub(super) struct World {
     pub(super) delays: Vec<Delay>,
     pub(super) tags: Vec<(Time, u8, u64)>,
     pub(super) desired: Vec<Option<Desired>>,
+    /// Everything that was wanted of whose service.
+    pub(super) wishes: Vec<(Time, u8, Desired)>,
     pub(super) exited: Vec<u8>,
     pub(super) datagrams: Vec<Heartbeat>,
     /// DynamoDB: what stands there, and how calls fail.
@@ -121,6 +123,7 @@ impl World {
             delays: Vec::new(),
             tags: Vec::new(),
             desired: vec![None; nodes],
+            wishes: Vec::new(),
             exited: Vec::new(),
             datagrams: Vec::new(),
             table: None,
@@ -311,6 +314,7 @@ impl World {
             Command::Converge { group, desired, change } => {
                 if group.0 == 0 {
                     self.desired[usize::from(node)] = Some(desired);
+                    self.wishes.push((self.now, node, desired));
                 }
                 if !self.stuck.contains(&node) {
                     self.later(10, node, Event::Converged { group, change });

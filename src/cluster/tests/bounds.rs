@@ -244,3 +244,119 @@ fn a_stop_of_two_groups_waits_for_both() {
     world.run(ms(3000));
     assert_eq!((world.exited.clone(), world.holder.clone()), (vec![0], vec![Held::By(1), Held::By(1)]));
 }
+
+#[test]
+fn a_change_of_role_decides_anew_at_once() {
+    let mut world = pair();
+    world.holder = vec![Held::By(1)];
+    while world.group(0).role == Role::Active {
+        world.run(ms(1));
+    }
+    assert_eq!(world.group(0).row, Row::NotSettled, "not row 5: that is done");
+    while world.group(1).role == Role::Standby {
+        world.run(ms(1));
+    }
+    assert_eq!(world.group(1).row, Row::Serve);
+}
+
+#[test]
+fn an_active_that_was_frozen_goes_on_but_changes_nothing_until_it_knows() {
+    let mut world = pair();
+    world.frozen = vec![0];
+    world.run(ms(1600));
+    world.frozen.clear();
+    world.run(ms(10));
+    assert_eq!((world.active(), world.group(0).row), (vec![0], Row::NotSettled));
+    assert_eq!(world.desired[0], Some(Desired::Serve { repair: false }));
+    world.run(ms(10_000));
+    assert_eq!((world.active(), world.takes.len()), (vec![0], 0));
+    assert_eq!(world.desired[0], Some(Desired::Serve { repair: true }));
+    let stood_by = world.wishes.iter().any(|(_, node, it)| (*node, *it) == (0, Desired::Standby));
+    assert!(!stood_by, "its service was never touched");
+}
+
+#[test]
+fn who_waits_for_its_step_alarms_nobody() {
+    let mut world = World::new(3, Held::By(0));
+    world.run(ms(60_000));
+    world.kill(0);
+    world.run(ms(30_000));
+    assert_eq!(world.active(), [1]);
+    assert!(!world.notices.iter().any(|(_, it)| it.level == Level::Alarm), "{:?}", world.notices);
+}
+
+#[test]
+fn a_take_that_is_answered_in_maintenance_changes_no_role_until_it_ends() {
+    let mut world = pair();
+    world.delays = vec![Delay { node: 1, lands: ms(500), answered: true }];
+    world.kill(0);
+    while world.calls.is_empty() {
+        world.run(ms(1));
+    }
+    world.tell(1, Event::Asked(Wish::Maintenance(GroupId(0), true)));
+    world.run(ms(60_000));
+    assert_eq!((world.holder[0], world.group(1).role), (Held::By(1), Role::Standby));
+    world.tell(1, Event::Asked(Wish::Maintenance(GroupId(0), false)));
+    world.run(ms(20_000));
+    assert_eq!((world.active(), world.calls.len()), (vec![1], 1));
+}
+
+#[test]
+fn what_was_read_in_maintenance_counts_for_nothing_when_it_ends() {
+    let mut world = pair();
+    world.tell(0, Event::Asked(Wish::Maintenance(GroupId(0), true)));
+    world.run(ms(1000));
+    world.holder = vec![Held::By(1)];
+    world.run(ms(60_000));
+    assert_eq!(world.active(), [0], "nothing changes in maintenance");
+    world.tell(0, Event::Asked(Wish::Maintenance(GroupId(0), false)));
+    world.run(ms(4900));
+    assert_eq!(world.active(), [0]);
+    world.run(ms(5000));
+    assert_eq!((world.active(), world.takes.len()), (vec![1], 0));
+}
+
+#[test]
+fn an_offer_that_is_lost_is_repeated_within_milliseconds() {
+    let mut world = pair();
+    world.cut = vec![(0, 1)];
+    world.tell(0, Event::Asked(Wish::Switchover(GroupId(0), None)));
+    world.run(ms(5));
+    world.cut.clear();
+    assert!(world.takes.is_empty());
+    world.run(ms(8));
+    assert_eq!(world.takes.len(), 1, "not at the next interval");
+    world.run(ms(2000));
+    assert_eq!(world.active(), [1]);
+}
+
+#[test]
+fn a_step_ends_when_it_ends_and_not_at_the_next_interval() {
+    let mut world = World::new(3, Held::By(0));
+    world.run(ms(60_000));
+    world.take_answer = Some(Failure::Refused);
+    world.takes.clear();
+    world.kill(0);
+    world.run(ms(6000));
+    let first = |node| world.takes.iter().find(|(_, taker, _)| *taker == node).map(|(at, ..)| *at).unwrap();
+    let apart = first(2).since(first(1));
+    assert!(apart >= ms(1990) && apart <= ms(2010), "{apart:?}");
+}
+
+#[test]
+fn six_takeovers_by_silence_and_the_seventh_is_an_alarm_until_an_hour_is_over() {
+    let mut world = pair();
+    world.settings.groups[0].memory.silent_takeovers = vec![world.now; 6];
+    world.kill(1);
+    world.run(ms(100));
+    world.start(1);
+    world.run(ms(60_000));
+    world.kill(0);
+    world.run(ms(30_000));
+    assert_eq!((world.active(), world.takes.len()), (vec![], 0));
+    let alarms = |world: &World| world.notices.iter().filter(|(_, it)| it.id == "damped").count();
+    assert_eq!(alarms(&world), 1);
+    assert!(world.group(1).gate.unwrap().contains("six takeovers"));
+    world.run(ms(3_600_000));
+    assert_eq!((world.active(), alarms(&world)), (vec![1], 1));
+}
