@@ -304,8 +304,7 @@ impl Leasing {
     }
 
     fn next_read(&self, closely: bool, now: Time) -> Time {
-        let Some(sent) = self.read_at else { return now };
-        sent + self.read_every(closely, self.valid(now))
+        self.read_at.map_or(now, |sent| sent + self.read_every(closely, self.valid(now)))
     }
 
     /// Whether a read is to be sent now; then it counts as sent, with this number.
@@ -338,10 +337,7 @@ impl Leasing {
         if self.seen.is_some_and(|seen| seen.sent > sent) {
             return None;
         }
-        if let Some(write) = &self.write
-            && write.attempts > 0
-            && sent >= write.first
-        {
+        if let Some(write) = self.write.as_ref().filter(|write| write.attempts > 0 && sent >= write.first) {
             if lease.is_some_and(|lease| lease.nonce == write.lease.nonce) {
                 return Some(self.landed(now));
             }
