@@ -402,3 +402,6 @@ impl Leasing {
         .min()
     }
 }
+
+#[cfg(test)]
+mod tests;
