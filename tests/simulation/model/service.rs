@@ -128,7 +128,12 @@ impl World {
         if self.machine(node).life == job.life {
             self.tell(node, event);
             if fails {
-                self.start_again(node, group, (job.desired, change), self.random.clone().between(secs(3), secs(10)));
+                self.start_again(
+                    node,
+                    group,
+                    (job.desired, change),
+                    self.random.clone().between(secs(3), secs(10)),
+                );
             }
         }
     }
