@@ -106,3 +106,6 @@ impl Cluster {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

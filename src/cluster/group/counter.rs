@@ -116,3 +116,6 @@ impl Rest {
         self.next_own_tag
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -215,3 +215,6 @@ impl Knowledge {
         sent + wait
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -197,3 +197,6 @@ impl Group {
         Some(self.preferred?.1 + self.settings(cx).failback?)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -315,3 +315,6 @@ impl Group {
         self.store(out);
     }
 }
+
+#[cfg(test)]
+mod tests;
