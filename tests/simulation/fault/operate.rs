@@ -215,7 +215,9 @@ impl World {
             self.forget(node);
         }
         self.ec2.set_instance(node, Running::No, gone, now);
-        self.say(|| format!("{}: its instance is {}", name(node), if gone { "terminated" } else { "stopped" }));
+        self.say(|| {
+            format!("{}: its instance is {}", name(node), if gone { "terminated" } else { "stopped" })
+        });
         if self.healed {
             self.later(secs(1), Next::Boots(node));
         }
