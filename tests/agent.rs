@@ -22,6 +22,8 @@ mod process;
 mod recorded;
 #[path = "agent/safety.rs"]
 mod safety;
+#[path = "agent/service.rs"]
+mod service;
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use standin::agent::clock;
-use standin::agent::guard::{self, Answer, Ask, Client, GuardError, Order};
+use standin::agent::guard::{self, Answer, Ask, Client, GuardError, Order, nanos};
 use standin::cluster::Time;
 use standin::service::cgroup::Cgroup;
 use standin::service::unit::Unit;
@@ -38,13 +38,15 @@ struct Den {
 }
 
 impl Den {
-    /// `None`: there can be no cgroup here, which is said.
+    /// In the hierarchy in which systemd would be. `None`: there can be no cgroup here, which is said.
     fn new() -> Option<Self> {
+        Self::at(hierarchies().first()?)
+    }
+
+    fn at(root: &str) -> Option<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("standin-test-{}-{number}.slice", std::process::id());
-        let unified = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
-        let root = if unified { "/sys/fs/cgroup" } else { "/sys/fs/cgroup/systemd" };
         let slice = Path::new(root).join(&name);
         if let Err(error) = fs::create_dir_all(slice.join(UNIT)) {
             println!("SKIPPED: no cgroup can be made in {root} ({error}), so the guard was NOT tested");
@@ -83,6 +85,8 @@ impl Den {
         let guard = Command::new(env!("CARGO_BIN_EXE_standin"))
             .args(["guard", "--socket"])
             .arg(self.socket())
+            .arg("--state")
+            .arg(self.path("state.json"))
             .env("PATH", path)
             .stderr(fs::File::create(self.path("log")).unwrap())
             .spawn();
@@ -156,6 +160,17 @@ impl Drop for Killed {
     }
 }
 
+/// Where a unit's processes can be: v2 alone, or v1 and perhaps v2 beside it. v1 has no cgroup.kill.
+fn hierarchies() -> Vec<&'static str> {
+    if Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+        return vec!["/sys/fs/cgroup"];
+    }
+    let beside = Path::new("/sys/fs/cgroup/unified/cgroup.procs").exists();
+    let mut all = vec!["/sys/fs/cgroup/systemd"];
+    all.extend(beside.then_some("/sys/fs/cgroup/unified"));
+    all
+}
+
 /// The real client, for tests that are not asynchronous.
 struct Line {
     runtime: tokio::runtime::Runtime,
@@ -182,10 +197,6 @@ impl Line {
 
 fn order(cgroup: &str, until: Option<Time>) -> Order {
     Order { group: "den".into(), unit: UNIT.into(), cgroup: cgroup.into(), until: until.map(nanos) }
-}
-
-fn nanos(time: Time) -> u64 {
-    time.since(Time::ZERO).as_nanos().try_into().unwrap()
 }
 
 fn wait_for(what: &str, mut there: impl FnMut() -> bool) {
@@ -298,7 +309,13 @@ fn settle_until(den: &Den, line: &Line) {
 
 #[test]
 fn what_is_below_the_cgroup_and_what_starts_there_later_dies_too() {
-    let Some(mut den) = Den::new() else { return };
+    for root in hierarchies() {
+        all_that_is_there_dies(root);
+    }
+}
+
+fn all_that_is_there_dies(root: &str) {
+    let Some(mut den) = Den::at(root) else { return };
     den.sleeper("");
     den.sleeper("below");
     den.start_guard();
@@ -392,4 +409,19 @@ fn a_later_agent_finds_the_guard_and_what_it_was_told() {
     assert_eq!((answer.pid, answer.watched[0].until), (pid, nanos(until)));
     let mode = fs::metadata(den.socket()).unwrap().permissions().mode();
     assert_eq!(mode & 0o077, 0, "nobody else speaks to it: {mode:o}");
+}
+
+#[test]
+fn a_guard_that_is_killed_with_its_agent_is_followed_by_one_that_knows() {
+    let Some((mut den, agent, line)) = den_with_a_living_agent() else { return };
+    // What `pkill -9 standin` does. systemd starts another guard then; here the test does.
+    drop(agent);
+    settle_until(&den, &line);
+    drop(den.guard.take().map(Killed));
+    den.start_guard();
+    let line = Line::open(&den.socket());
+    den.dies_after_its_deadline(&line);
+    assert!(
+        fs::read_to_string(den.path("log")).unwrap().contains("goes on guarding den.service for group den")
+    );
 }

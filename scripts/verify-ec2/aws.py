@@ -1,6 +1,7 @@
 """A stage of its own in an AWS account: made, used, and taken away again, everything found by its tag."""
 
 import contextlib
+import http.client
 import json
 import time
 import urllib.request
@@ -56,7 +57,7 @@ class Aws(Stage):
 
     def __init__(self, ec2, run, options):
         super().__init__(ec2)
-        self.run, self.options, self.pages = run, options, {}
+        self.run, self.options, self.pages, self.serve = run, options, {}, False
 
     # Making it
 
@@ -137,17 +138,18 @@ class Aws(Stage):
         self.create_route(self.nodes[0])
         say("waiting for the pages of both instances, three minutes at most")
         until = time.monotonic() + self.options.page_wait
-        while time.monotonic() < until and not all(map(self._page, self.pages.values())):
-            time.sleep(3)
+        while time.monotonic() < until and not self.serve:
+            self.serve = all(map(self._page, self.pages.values()))
+            time.sleep(1)
 
     # What only this stage has
 
     @staticmethod
-    def _page(address):
+    def _page(address, timeout=1.0):
         try:
-            with urllib.request.urlopen(f"http://{address}:{PORT}/", timeout=1) as answer:
+            with urllib.request.urlopen(f"http://{address}:{PORT}/", timeout=timeout) as answer:
                 return json.load(answer)
-        except (OSError, ValueError):
+        except (OSError, ValueError, http.client.HTTPException):
             return None
 
     def metadata(self, node):
@@ -157,9 +159,10 @@ class Aws(Stage):
         return "\n".join(page["local-ipv4s"])
 
     def reached(self, name):
-        if not any(map(self._page, self.pages.values())):
+        if not self.serve:
             raise NotHere("the instances' pages do not answer")
-        page = self._page(self.eips[name][1])
+        # What is lost on the way must not keep the next one waiting.
+        page = self._page(self.eips[name][1], timeout=0.3)
         return page and page["instance"]
 
     @contextlib.contextmanager

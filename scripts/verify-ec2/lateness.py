@@ -109,6 +109,10 @@ def traffic_of_an_elastic_ip(stage):
 
 @question("And after AssignPrivateIpAddresses, by the Elastic IP that rides on the address?", TRAFFIC, NO_PACKETS)
 def traffic_of_a_private_address(stage):
+    # It lost the address when that was with nobody.
+    stage.put(stage.nodes[0])
+    stage.associate("rider", stage.nodes[0], to=stage.moves)
+
     def change(at):
         stage.put(stage.nodes[at % 2])
         return stage.nodes[at % 2].instance

@@ -90,12 +90,11 @@ def same_place_without_reassociation(stage):
     quirk("evict-without-reassociation"),
 )
 def other_address_in_the_way(stage):
+    stage.free("trunk")
     stage.associate("spare", stage.nodes[0])
-    stage.disassociate("trunk")
     stage.until(lambda: stage.address("spare").get("NetworkInterfaceId") == stage.nodes[0].interface)
     code, message = stage.refusal(lambda: stage.associate("trunk", stage.nodes[0], reassociate=False))
-    stage.disassociate("spare")
-    stage.disassociate("trunk")
+    stage.free("spare")
     return ("the other one loses its place" if code == "OK" else "refused"), f"{code} {message}"
 
 
@@ -106,7 +105,7 @@ def other_address_in_the_way(stage):
 )
 def past_association(stage):
     past = stage.associate("trunk", stage.nodes[0])
-    stage.disassociate("trunk")
+    stage.free("trunk")
     code, message = stage.refusal(lambda: stage.ec2.disassociate_address(AssociationId=past))
     return ("succeeds" if code == "OK" else code), message
 
@@ -136,8 +135,7 @@ def address_that_is_not_there(stage):
 )
 def race_for_a_free_address(stage):
     def once():
-        stage.disassociate("trunk")
-        stage.until(lambda: not stage.address("trunk").get("AssociationId"))
+        stage.free("trunk")
         return stage.race(lambda node: stage.associate("trunk", node, reassociate=False))
 
     return races(stage, once)
@@ -181,8 +179,7 @@ def taken_address(stage):
 )
 def race_for_a_free_private_address(stage):
     def once():
-        stage.unassign()
-        stage.until(lambda: not stage.holders())
+        stage.free_private()
         return stage.race(lambda node: stage.assign(node, reassign=False))
 
     return races(stage, once)
@@ -232,7 +229,7 @@ def same_route(stage):
         "InvalidParameterValue": "the same, if the message says that there is no route",
         "another code": "a refusal: repeated every 10 s, and shown",
     },
-    "tests of `src/cloud/ec2/errors.rs` know both; sandbox answers the first",
+    "tests of `src/cloud/aws/errors.rs` know both; sandbox answers the first",
 )
 def missing_route(stage):
     stage.delete_route()

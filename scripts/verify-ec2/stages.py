@@ -31,8 +31,8 @@ class Stage:
 
     def __init__(self, ec2):
         self.ec2, self.nodes, self.eips, self.table = ec2, [], {}, None
-        # What we did last, since reads may lag: the association of each address, and who has `moves`.
-        self.associations, self.holder = {}, None
+        # Who has `moves` by our last call, since reads may lag.
+        self.holder = None
         # When the first node was told to stop, and how long that took.
         self.stopped_at = self.stop_took = None
 
@@ -43,16 +43,18 @@ class Stage:
             AllocationId=self.eips[name][0], NetworkInterfaceId=node.interface,
             PrivateIpAddress=to or node.address, AllowReassociation=reassociate,
         )
-        self.associations[name] = answer.get("AssociationId")
-        return self.associations[name]
+        return answer.get("AssociationId")
 
-    def disassociate(self, name):
-        """Frees an Elastic IP. That it is free already is as good."""
-        association = self.associations.pop(name, None)
-        if association:
-            code, message = self.refusal(lambda: self.ec2.disassociate_address(AssociationId=association))
-            if code not in ("OK", "InvalidAssociationID.NotFound"):
-                raise NotHere(f"cannot disassociate: {code} {message}")
+    def free(self, name):
+        """The Elastic IP goes nowhere, and all reads show it."""
+        def is_free():
+            association = self.association(name)
+            if association:
+                # An old read names an old association, whose refusal says nothing.
+                self.refusal(lambda: self.ec2.disassociate_address(AssociationId=association))
+            return not association
+
+        self.until(is_free)
 
     def assign(self, node, reassign=True):
         self.ec2.assign_private_ip_addresses(
@@ -65,12 +67,17 @@ class Stage:
         if self.holder is not node:
             self.assign(node)
 
-    def unassign(self):
-        if self.holder:
-            self.ec2.unassign_private_ip_addresses(
-                NetworkInterfaceId=self.holder.interface, PrivateIpAddresses=[self.moves]
-            )
-            self.holder = None
+    def free_private(self):
+        """No interface has the address that moves, and all reads show it."""
+        def is_free():
+            holders = self.holders()
+            for interface in holders:
+                call = dict(NetworkInterfaceId=interface, PrivateIpAddresses=[self.moves])
+                self.refusal(lambda: self.ec2.unassign_private_ip_addresses(**call))
+            return not holders
+
+        self.until(is_free)
+        self.holder = None
 
     def create_route(self, node):
         self.ec2.create_route(**self._route(node))

@@ -21,9 +21,13 @@ pub(super) struct Args {
     /// Where the agent speaks to it
     #[arg(long, value_name = "PATH")]
     socket: PathBuf,
+    /// Where it keeps what it was told, for the guard that follows when it is killed
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &Args, _: Out<'_>) -> anyhow::Result<Exit> {
-    crate::agent::guard::run(&args.socket).with_context(|| args.socket.display().to_string())?;
+    crate::agent::guard::run(&args.socket, args.state.as_deref())
+        .with_context(|| args.socket.display().to_string())?;
     Ok(Exit::Ok)
 }

@@ -133,10 +133,7 @@ impl Pair {
     }
 
     pub(crate) fn config(&self, node: &str) -> Config {
-        let mut config = Config::parse(&self.text(node), "test").unwrap_or_else(|error| panic!("{error}"));
-        // A lease wants a service to be written; there is no systemd here.
-        config.groups[0].service = None;
-        config
+        Config::parse(&self.text(node), "test").unwrap_or_else(|error| panic!("{error}"))
     }
 
     pub(crate) fn start(&self, node: &'static str) -> Member {

@@ -9,6 +9,7 @@ use standin::sandbox::model::{InstanceState, Protection, Request, Spec, Subject}
 
 use crate::leases::Leases;
 use crate::pair::{Member, Pair, settled, until};
+use crate::service::with_scripts;
 
 const GROUP: &str = "test/ivr";
 
@@ -100,6 +101,12 @@ fn settled_by_lease(pair: &Pair, leases: &Leases) -> (Member, Member) {
 
 #[test]
 fn the_lease_is_taken_when_it_has_run_out_and_the_rest_follows() {
+    with_scripts("safety::a_lease_that_runs_out");
+}
+
+#[test]
+#[ignore = "run by the_lease_is_taken_when_it_has_run_out_and_the_rest_follows, which has a systemd for it"]
+fn a_lease_that_runs_out() {
     let (pair, leases) = leased();
     let (mut active, standby) = settled_by_lease(&pair, &leases);
     let before = leases.item(GROUP).unwrap();
@@ -120,6 +127,12 @@ fn the_lease_is_taken_when_it_has_run_out_and_the_rest_follows() {
 
 #[test]
 fn without_dynamodb_nobody_is_active() {
+    with_scripts("safety::a_lease_without_dynamodb");
+}
+
+#[test]
+#[ignore = "run by without_dynamodb_nobody_is_active, which has a systemd for it"]
+fn a_lease_without_dynamodb() {
     let (pair, leases) = leased();
     let (active, standby) = settled_by_lease(&pair, &leases);
     leases.down.store(true, Ordering::Relaxed);
@@ -133,6 +146,12 @@ fn without_dynamodb_nobody_is_active() {
 
 #[test]
 fn the_lease_of_a_node_that_is_no_more_runs_out() {
+    with_scripts("safety::a_lease_of_nobody");
+}
+
+#[test]
+#[ignore = "run by the_lease_of_a_node_that_is_no_more_runs_out, which has a systemd for it"]
+fn a_lease_of_nobody() {
     let (pair, leases) = leased();
     let written_at = "long ago".to_owned();
     let owner = Some("ivr-z".to_owned());

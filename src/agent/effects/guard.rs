@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::service::guarded_unit;
-use crate::agent::guard::{Answer, Ask, Client, GuardError, Order, socket_beside, start};
+use crate::agent::guard::{Answer, Ask, Client, GuardError, Order, nanos, socket_beside, start};
 use crate::agent::shell::{Need, Shell};
 use crate::cluster::{GroupId, Time};
 use crate::config::Group;
@@ -35,11 +35,7 @@ pub(super) async fn keep(shell: Arc<Shell>) {
         shell.able(*group, Need::Guard, Err("the guard has not answered yet".to_owned()));
     }
     loop {
-        let answer = client.ask(Ask::Look).await;
-        let answer = match answer {
-            Err(GuardError::Silent(_)) => start(&program(), &unit(&shell), &mut client).await,
-            Ok(_) | Err(GuardError::Refused(_) | GuardError::NotStarted(_)) => answer,
-        };
+        let answer = find(&shell, &mut client).await;
         let mut well = true;
         for (group, settings) in &leased {
             let done = match &answer {
@@ -55,6 +51,19 @@ pub(super) async fn keep(shell: Arc<Shell>) {
             () = shell.guard_asked.notified() => {}
         }
     }
+}
+
+/// The guard that runs, or a new one.
+async fn find(shell: &Shell, client: &mut Client) -> Result<Answer, GuardError> {
+    let answer = client.ask(Ask::Look).await;
+    let is_old = |it: &Answer| it.program != env!("CARGO_PKG_VERSION") && it.watched.is_empty();
+    match &answer {
+        // It outlived an upgrade, and nobody needs it at this moment.
+        Ok(old) if is_old(old) => drop(client.ask(Ask::End).await),
+        Err(GuardError::Silent(_)) => {}
+        Ok(_) | Err(GuardError::Refused(_) | GuardError::NotStarted(_)) => return answer,
+    }
+    start(&program(), &unit(shell), client).await
 }
 
 /// Passes on what the core wants for one group.
@@ -83,7 +92,7 @@ async fn tell(
         group: settings.name.clone(),
         unit,
         cgroup: cgroup.path().to_owned(),
-        until: until.map(|it| u64::try_from(it.since(Time::ZERO).as_nanos()).unwrap_or(u64::MAX)),
+        until: until.map(nanos),
     };
     let told = client.ask(Ask::Guard(order)).await.map_err(|error| error.to_string());
     world.guarded.send_replace(told.as_ref().ok().and(until));

@@ -101,6 +101,7 @@ pub async fn start(program: &Path, unit: &str, client: &mut Client) -> Result<An
     let not_started = |error: &dyn fmt::Display| GuardError::NotStarted(error.to_string());
     let (program, socket) = (program.display().to_string(), client.path.display().to_string());
     let named = format!("--unit={unit}");
+    let state = format!("/run/{unit}.json");
     let words = [
         "--quiet",
         "--collect",
@@ -118,6 +119,8 @@ pub async fn start(program: &Path, unit: &str, client: &mut Client) -> Result<An
         "guard",
         "--socket",
         &socket,
+        "--state",
+        &state,
     ];
     if let Err(error) = run("systemd-run", &words, START).await {
         let kill = ["kill", "--signal=KILL", "--", unit];

@@ -15,4 +15,4 @@ mod protocol;
 
 pub use client::{Client, GuardError, start};
 pub use process::run;
-pub use protocol::{Answer, Ask, Order, Watched, socket_beside};
+pub use protocol::{Answer, Ask, Order, Watched, nanos, socket_beside};

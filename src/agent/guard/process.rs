@@ -12,8 +12,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::Mode;
 use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::process::{setpriority_process, setsid, umask};
+use rustix::thread::set_name;
 
-use super::protocol::{Answer, Ask, LONGEST, Order, Question, VERSION, Watched};
+use super::protocol::{Answer, Ask, LONGEST, Order, Question, VERSION, Watched, nanos};
 use crate::agent::clock;
 use crate::cluster::Time;
 use crate::service::cgroup::Cgroup;
@@ -49,15 +50,25 @@ enum Stop {
     Told,
 }
 
-/// Guards until nobody needs it any more.
+/// Guards until nobody needs it any more. What it was told is kept in `state`, for the guard that systemd starts
+/// when this one is killed; it belongs where no disk is, in /run.
 ///
 /// # Errors
 /// The socket cannot be had: another guard answers there, or the kernel refuses.
-pub fn run(path: &Path) -> io::Result<()> {
-    let mut guard =
-        Guard { path: path.to_owned(), socket: bind(path)?, charges: Vec::new(), heard: clock::now() };
+pub fn run(path: &Path, state: Option<&Path>) -> io::Result<()> {
+    let mut guard = Guard {
+        path: path.to_owned(),
+        state: state.map(Path::to_owned),
+        socket: bind(path)?,
+        charges: Vec::new(),
+        heard: clock::now(),
+        dismissed: false,
+    };
+    guard.remember();
     // Best effort, all of it: a guard without these is better than none.
     let _own_session = setsid();
+    // `killall standin` means the agent.
+    let _named = set_name(c"standin-guard");
     if let Err(error) = mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE) {
         say(&format!("its memory may be swapped out (it takes CAP_IPC_LOCK): {error}"));
     }
@@ -69,7 +80,9 @@ pub fn run(path: &Path) -> io::Result<()> {
     while guard.is_needed() {
         guard.turn();
     }
-    let _removed = fs::remove_file(path);
+    for file in [Some(path), state].into_iter().flatten() {
+        let _removed = fs::remove_file(file);
+    }
     say("nothing to guard, and nobody speaks to it: it ends");
     Ok(())
 }
@@ -94,15 +107,17 @@ fn bind(path: &Path) -> io::Result<UnixDatagram> {
 
 struct Guard {
     path: PathBuf,
+    state: Option<PathBuf>,
     socket: UnixDatagram,
     charges: Vec<Charge>,
     /// When it was last spoken to.
     heard: Time,
+    dismissed: bool,
 }
 
 impl Guard {
     fn is_needed(&self) -> bool {
-        !self.charges.is_empty() || clock::now().since(self.heard) < IDLE
+        !self.charges.is_empty() || !self.dismissed && clock::now().since(self.heard) < IDLE
     }
 
     /// Waits for a word or a deadline, and does what is to be done.
@@ -154,7 +169,8 @@ impl Guard {
             Some(format!("this guard speaks version {VERSION}, not {version}"))
         };
         let watched = self.charges.iter().map(Charge::watched).collect();
-        let answer = Answer { n, pid: std::process::id(), refused, watched };
+        let program = env!("CARGO_PKG_VERSION").to_owned();
+        let answer = Answer { n, pid: std::process::id(), program, refused, watched };
         if let Ok(text) = serde_json::to_vec(&answer) {
             // Who asks and does not listen has no answer.
             let _sent = self.socket.send_to_addr(&text, to);
@@ -164,12 +180,41 @@ impl Guard {
     fn follow(&mut self, ask: Ask) -> Result<(), String> {
         match ask {
             Ask::Look => Ok(()),
-            Ask::Guard(order) => self.guard(order),
+            Ask::Guard(order) => {
+                self.guard(order)?;
+                self.keep_in_mind();
+                Ok(())
+            }
             Ask::End if self.charges.is_empty() => {
-                self.heard = Time::ZERO;
+                self.dismissed = true;
                 Ok(())
             }
             Ask::End => Err("it guards something".to_owned()),
+        }
+    }
+
+    /// Goes on where the last guard was killed.
+    fn remember(&mut self) {
+        let text = self.state.as_ref().and_then(|state| fs::read(state).ok()).unwrap_or_default();
+        for order in serde_json::from_slice::<Vec<Order>>(&text).unwrap_or_default() {
+            let said = format!("goes on guarding {} for group {}", order.unit, order.group);
+            match self.guard(order) {
+                Ok(()) => say(&said),
+                Err(why) => say(&why),
+            }
+        }
+    }
+
+    fn keep_in_mind(&self) {
+        let Some(state) = &self.state else { return };
+        let orders: Vec<Order> = self.charges.iter().map(Charge::order).collect();
+        let new = state.with_extension("new");
+        let written = serde_json::to_vec(&orders).map_err(io::Error::from).and_then(|text| {
+            fs::write(&new, text)?;
+            fs::rename(&new, state)
+        });
+        if let Err(error) = written {
+            say(&format!("a guard that follows this one will not know what it was told: {error}"));
         }
     }
 
@@ -265,11 +310,16 @@ impl Charge {
         }
     }
 
+    fn order(&self) -> Order {
+        let (group, unit) = (self.group.clone(), self.unit.clone());
+        Order { group, unit, cgroup: self.cgroup.path().to_owned(), until: Some(nanos(self.until)) }
+    }
+
     fn watched(&self) -> Watched {
         Watched {
             group: self.group.clone(),
-            until: self.until.since(Time::ZERO).as_nanos().try_into().unwrap_or(u64::MAX),
-            fired_at: self.fired_at.map(|at| at.since(Time::ZERO).as_nanos().try_into().unwrap_or(u64::MAX)),
+            until: nanos(self.until),
+            fired_at: self.fired_at.map(nanos),
             killed: self.killed,
             trouble: self.trouble.clone(),
         }

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::cluster::Time;
+
 /// Grows when an older guard would misunderstand.
 pub(super) const VERSION: u32 = 1;
 /// Longer than any datagram of ours: 32 groups with long names.
@@ -52,6 +54,8 @@ pub struct Answer {
     pub n: u64,
     /// The guard's process.
     pub pid: u32,
+    /// The version of its program: an agent of another version replaces a guard that guards nothing.
+    pub program: String,
     /// Why it does not do what it was told.
     pub refused: Option<String>,
     /// What it guards.
@@ -72,6 +76,11 @@ pub struct Watched {
     pub killed: usize,
     /// What went wrong with that.
     pub trouble: Option<String>,
+}
+
+/// A time, as it is said.
+pub fn nanos(time: Time) -> u64 {
+    time.since(Time::ZERO).as_nanos().try_into().unwrap_or(u64::MAX)
 }
 
 /// The guard's socket: beside the agent's, so that each agent has its own.

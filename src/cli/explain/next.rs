@@ -4,10 +4,19 @@ use std::time::Duration;
 
 use crate::agent::names::Names;
 use crate::cluster::snapshot::{GroupView, Snapshot};
-use crate::cluster::{Fencing, Owner, Role, Row, Settings, WhenSilent};
+use crate::cluster::{Fencing, GroupSettings, Owner, Role, Row, Settings, WhenSilent};
 
 /// What happens next, and when.
 pub(super) fn next(view: &GroupView, all: &Snapshot, settings: &Settings, names: &Names) -> String {
+    let text = wait(view, all, settings, names);
+    let able = view.role == Role::Active || view.gate.is_some() || view.row == Row::Maintenance;
+    match view.ineligible.as_ref().filter(|_| !able) {
+        Some(why) => format!("{text}. It could not take the group: {}", names.text(why)),
+        None => text,
+    }
+}
+
+fn wait(view: &GroupView, all: &Snapshot, settings: &Settings, names: &Names) -> String {
     let group = settings.groups.get(usize::from(view.group.0));
     let holder = match view.anchor {
         Some(Owner::Theirs(node)) => names.node(node),
@@ -20,7 +29,15 @@ pub(super) fn next(view: &GroupView, all: &Snapshot, settings: &Settings, names:
         WhenSilent::Probe => "it probes the service, and takes the group if that does not answer",
         WhenSilent::Hold => "it waits for proof or for an operator (when-silent)",
     };
-    let text = match view.row {
+    let lease = group.and_then(|it| it.lease).map(|it| {
+        format!("it waits until {holder}'s lease of {} has run out, or is given back", words(it.length))
+    });
+    match view.row {
+        Row::Watch | Row::HolderIdle | Row::BackSoon | Row::Silent | Row::CounterAtRest
+            if lease.is_some() =>
+        {
+            lease.unwrap_or_default()
+        }
         Row::Maintenance => "it waits until an operator ends the maintenance of the group".to_owned(),
         Row::NotSettled => {
             "it asks EC2 each second, and believes what was asked at least 5 s after the last \
@@ -34,7 +51,7 @@ pub(super) fn next(view: &GroupView, all: &Snapshot, settings: &Settings, names:
         }
         Row::Barred => "it waits for a node that takes what it offers".to_owned(),
         Row::Yield => "it stands by, and watches the new holder".to_owned(),
-        Row::Retake | Row::Free => take(view, group),
+        Row::Retake | Row::Free => take(view, group, names),
         Row::ServeBlind => "it serves on, and asks EC2 again".to_owned(),
         Row::Isolated => {
             let release = group.is_some_and(|it| it.release_when_isolated);
@@ -43,8 +60,8 @@ pub(super) fn next(view: &GroupView, all: &Snapshot, settings: &Settings, names:
         }
         Row::OwnAnchor => "it becomes active".to_owned(),
         Row::OwnUnfit => format!("it offers the group once this has lasted {}", patience(settings)),
-        Row::Offered | Row::Proof => take(view, group),
-        Row::Silent if silence == "it takes the group" => take(view, group),
+        Row::Offered | Row::Proof => take(view, group, names),
+        Row::Silent if silence == "it takes the group" => take(view, group, names),
         Row::Silent => silence.to_owned(),
         Row::Watch if view.armed.is_some() => {
             format!("if {holder} is silent for {}, {silence}", words(settings.dead_after))
@@ -57,22 +74,17 @@ pub(super) fn next(view: &GroupView, all: &Snapshot, settings: &Settings, names:
         Row::BackSoon => {
             format!("it waits for {holder}, which said that it is back within {}", words(back_in))
         }
-        Row::CounterAtRest if view.at_rest => take(view, group),
+        Row::CounterAtRest if view.at_rest => take(view, group, names),
         Row::CounterAtRest => format!(
             "it waits until {holder}'s counter in EC2 has stood still over four reads and 30 s, while EC2 takes \
              this node's own tags; then {silence}"
         ),
         Row::Stranger => "it waits for an operator, who detaches the anchor or forces a takeover".to_owned(),
         Row::Unknown => "it asks EC2 again, less and less often".to_owned(),
-    };
-    let able = view.role == Role::Active || view.gate.is_some() || view.row == Row::Maintenance;
-    match view.ineligible.as_ref().filter(|_| !able) {
-        Some(why) => format!("{text}. It could not take the group: {why}"),
-        None => text,
     }
 }
 
-fn take(view: &GroupView, group: Option<&crate::cluster::GroupSettings>) -> String {
+fn take(view: &GroupView, group: Option<&GroupSettings>, names: &Names) -> String {
     let fencing = group.map_or(Fencing::None, |it| it.fencing);
     let how = match fencing {
         Fencing::None => "it takes the anchor",
@@ -80,8 +92,8 @@ fn take(view: &GroupView, group: Option<&crate::cluster::GroupSettings>) -> Stri
         Fencing::Alongside => "it takes the anchor, and has the old node stopped by EC2",
     };
     match (&view.gate, view.gate_for) {
-        (Some(gate), Some(time)) => format!("{how} in {}; until then: {gate}", words(time)),
-        (Some(gate), None) => format!("{how}; {gate}"),
+        (Some(gate), Some(time)) => format!("{how} in {}; until then: {}", words(time), names.text(gate)),
+        (Some(gate), None) => format!("{how}; {}", names.text(gate)),
         (None, _) => how.to_owned(),
     }
 }

@@ -30,12 +30,20 @@ impl Row {
             ),
             Self::Serve => ("mine", "any; service fit", "active", "serve, repair the rest"),
             Self::Barred => ("mine or unknown", "any; service barred", "active", "offer"),
-            Self::Yield => ("another's", "any", "active", "yield, disarmed"),
+            Self::Yield => (
+                "another's; or unknown",
+                "any; if unknown: a peer is active with a higher term, and has the anchor from EC2",
+                "active",
+                "yield, disarmed",
+            ),
             Self::Retake => ("nobody's, orphaned", "any", "active", "take at once"),
             Self::ServeBlind => ("unknown", "a peer heard", "active", "serve, change nothing in EC2"),
-            Self::Isolated => {
-                ("unknown for 30 s", "none heard", "active", "`when-isolated`: keep or release")
-            }
+            Self::Isolated => (
+                "unknown for 30 s; or any but theirs",
+                "none heard; or my lease has lapsed",
+                "active",
+                "`when-isolated`: keep or release; lapsed: release",
+            ),
             Self::OwnAnchor => ("mine", "any; fit", "standby", "become active"),
             Self::OwnUnfit => ("mine", "any; not fit", "standby", "offer, after first-dead-after"),
             Self::Offered => ("theirs", "holder offers to me, active or not", "standby", "GATE, take"),
@@ -52,7 +60,7 @@ impl Row {
                 "theirs",
                 "silent and armed; with three and more nodes also: a majority heard, and nobody hears the holder",
                 "standby",
-                "`when-silent`",
+                "`when-silent`: GATE and take (default), probe, or hold; with a lease wait",
             ),
             Self::CounterAtRest => (
                 "theirs",
@@ -60,8 +68,8 @@ impl Row {
                 "standby",
                 "counter at rest, and a tag write of my own answered: as 16; else wait",
             ),
-            Self::Free => ("nobody's, orphaned", "any", "standby", "GATE, take"),
-            Self::Stranger => ("a stranger's", "any", "standby", "alarm"),
+            Self::Free => ("nobody's, orphaned; an expired lease", "any", "standby", "GATE, take"),
+            Self::Stranger => ("a stranger's", "any", "standby", "alarm; an operator may force the takeover"),
             Self::Unknown => ("unknown", "any", "standby", "read again"),
         };
         Columns { anchor, known, i_am, action }

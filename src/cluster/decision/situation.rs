@@ -86,7 +86,7 @@ impl Fact {
             Self::Contested => "taking from nobody has conflicted three times",
             Self::Outranked => "a peer heard as active has a higher term, and the anchor from EC2",
             Self::PatienceOver => "first-dead-after is over",
-            Self::Hold => "`when-silent = \"hold\"`",
+            Self::Hold => "silence moves nothing (`when-silent`, or a lease)",
             Self::MayRelease => "`when-isolated = \"release\"`",
             Self::Lapsed => "my lease has lapsed",
             Self::Offers => "the holder offers to me",

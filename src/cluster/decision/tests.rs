@@ -28,9 +28,18 @@ fn each_view(mut look: impl FnMut(&View)) {
             let holder = !active && matches!(anchor, Some(Owner::Theirs(_)));
             let tells = |fact: &Fact| (holder || !fact.of_holder()) && (active || *fact != Fact::Lapsed);
             let facts: Vec<Fact> = Fact::ALL.into_iter().filter(tells).collect();
-            subsets(&facts).for_each(|facts| look(&view(active, anchor, &facts)));
+            with_and_without(&view(active, anchor, []), &facts, &mut look);
         }
     }
+}
+
+/// Half a million views: each is made from the one before it by one fact.
+fn with_and_without(view: &View, facts: &[Fact], look: &mut impl FnMut(&View)) {
+    let Some((fact, others)) = facts.split_first() else { return look(view) };
+    with_and_without(view, others, look);
+    let mut with = view.clone();
+    fact.apply(&mut with);
+    with_and_without(&with, others, look);
 }
 
 #[test]

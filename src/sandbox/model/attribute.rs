@@ -2,9 +2,10 @@
 
 use super::Vpc;
 use super::error::ApiError;
+use super::market::{Market, RootDevice};
 use super::request::Protection;
 use super::response::Response;
-use super::state::{Instance, InstanceState, Market, RootDevice, State};
+use super::state::{Instance, InstanceState, State};
 
 /// What User Guide, "Enable stop protection for your EC2 instances", says of these two.
 pub(super) const UNPROTECTABLE: &str =

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
+use super::market::{Market, RootDevice};
 use super::random::Random;
 use super::spec::{InterfaceSpec, Spec, SpecError};
 use super::state::{
-    Association, Attachment, Destination, ElasticIp, Instance, InstanceState, Interface, Market, Network,
-    RootDevice, Route, RouteTable, State, Subnet, Tags, Target,
+    Association, Attachment, Destination, ElasticIp, Instance, InstanceState, Interface, Network, Route,
+    RouteTable, State, Subnet, Tags, Target,
 };
 
 /// Builds the first state.

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::Vpc;
 use super::error::ApiError;
+use super::market::{Market, RootDevice};
 use super::request::Instances;
 use super::response::{Response, StateChange};
-use super::state::{Attachment, Instance, InstanceState, Market, RootDevice};
+use super::state::{Attachment, Instance, InstanceState};
 
 impl Vpc {
     pub(super) fn start_instances(&mut self, ids: &[String]) -> Result<Response, ApiError> {

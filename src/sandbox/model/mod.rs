@@ -22,6 +22,7 @@ mod error;
 mod fault;
 mod instance;
 mod interface;
+mod market;
 mod random;
 mod request;
 mod response;
@@ -45,6 +46,7 @@ pub use changes::{Change, Subject};
 pub(crate) use describe::{route_state, status_of};
 pub use error::ApiError;
 pub use fault::{Fault, FaultKind, FaultSpec, Faults, Service, Verdict};
+pub use market::{Market, RootDevice};
 pub use random::Random;
 pub use request::{
     AssociateAddress, Describe, Filter, Instances, Protection, Request, RouteChange, RouteTarget,
@@ -56,8 +58,8 @@ pub use spec::{
     Spec, SpecError, SubnetSpec, VpcSpec,
 };
 pub use state::{
-    Association, Attachment, Destination, ElasticIp, Holder, Instance, InstanceState, Interface, Market,
-    Network, RootDevice, Route, RouteTable, State, Subnet, Tags, Target,
+    Association, Attachment, Destination, ElasticIp, Holder, Instance, InstanceState, Interface, Network,
+    Route, RouteTable, State, Subnet, Tags, Target,
 };
 
 /// How long former states are kept for stale reads.

@@ -230,6 +230,11 @@ pub enum Protection {
 }
 
 impl Protection {
+    /// The one that EC2 calls so.
+    pub fn of(word: &str) -> Option<Self> {
+        [Self::Stop, Self::Termination].into_iter().find(|it| it.word() == word)
+    }
+
     /// EC2's name of the attribute.
     pub fn word(self) -> &'static str {
         match self {

@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use ipnet::{Ipv4Net, Ipv6Net};
 use serde::Deserialize;
 
+use super::market::{Market, RootDevice};
 use super::settings::Settings;
-use super::state::{Market, RootDevice};
 
 /// A description, as in the sandbox's TOML file. Ids that are absent are made, in EC2's form.
 #[derive(Clone, Debug, PartialEq, Deserialize)]

@@ -3,31 +3,13 @@
 use std::net::Ipv4Addr;
 
 use super::error::ApiError;
-use super::request::{Request, RouteTarget};
+use super::request::{AssociateAddress, Request, RouteTarget};
 
 /// What can be said against a call without looking at the VPC. EC2 says it before it looks at DryRun.
 pub(super) fn validate(request: &Request) -> Result<(), ApiError> {
     let some = |list: &[String], name| if list.is_empty() { Err(ApiError::missing(name)) } else { Ok(()) };
     match request {
-        Request::AssociateAddress(it) => {
-            if it.allocation.is_none() && it.public_ip.is_none() {
-                return Err(ApiError::missing("allocationId"));
-            }
-            if it.allocation.is_some() && it.public_ip.is_some() {
-                return Err(ApiError::combination(
-                    "You may specify public IP or allocation id, but not both",
-                ));
-            }
-            if it.interface.is_some() && it.instance.is_some() {
-                return Err(ApiError::combination(
-                    "You may specify network interface or instance, but not both",
-                ));
-            }
-            if it.interface.is_none() && it.instance.is_none() {
-                return Err(ApiError::missing("networkInterfaceId"));
-            }
-            Ok(())
-        }
+        Request::AssociateAddress(it) => association(it),
         Request::DisassociateAddress { association, public_ip, .. } => {
             match (association.is_some(), public_ip.is_some()) {
                 (false, false) => Err(ApiError::missing("associationId")),
@@ -77,6 +59,22 @@ pub(super) fn validate(request: &Request) -> Result<(), ApiError> {
         | Request::DescribeSubnets(_)
         | Request::DescribeVpcs(_) => validate_describe(request),
     }
+}
+
+fn association(it: &AssociateAddress) -> Result<(), ApiError> {
+    if it.allocation.is_none() && it.public_ip.is_none() {
+        return Err(ApiError::missing("allocationId"));
+    }
+    if it.allocation.is_some() && it.public_ip.is_some() {
+        return Err(ApiError::combination("You may specify public IP or allocation id, but not both"));
+    }
+    if it.interface.is_some() && it.instance.is_some() {
+        return Err(ApiError::combination("You may specify network interface or instance, but not both"));
+    }
+    if it.interface.is_none() && it.instance.is_none() {
+        return Err(ApiError::missing("networkInterfaceId"));
+    }
+    Ok(())
 }
 
 /// MaxResults has bounds (each page: 5 to 1000; route tables to 100), and excludes ids with

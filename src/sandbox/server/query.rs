@@ -132,17 +132,12 @@ impl Form {
                 Request::DescribeInstanceStatus(self.describe("InstanceId")?, all)
             }
             "DescribeInstanceAttribute" => {
-                let attribute = self.need("Attribute")?;
-                let known = [Protection::Stop, Protection::Termination];
-                Request::DescribeInstanceAttribute {
-                    instance: self.need("InstanceId")?,
-                    attribute: known.into_iter().find(|it| it.word() == attribute).ok_or_else(|| {
-                        ApiError::value(format!(
-                            "Value ({attribute}) for parameter attribute is invalid. Unknown attribute."
-                        ))
-                    })?,
-                    dry_run: self.dry_run()?,
-                }
+                let word = self.need("Attribute")?;
+                let unknown =
+                    || ApiError::value(format!("Value ({word}) for parameter attribute is invalid."));
+                let attribute = Protection::of(&word).ok_or_else(unknown)?;
+                let (instance, dry_run) = (self.need("InstanceId")?, self.dry_run()?);
+                Request::DescribeInstanceAttribute { instance, attribute, dry_run }
             }
             "DescribeSubnets" => Request::DescribeSubnets(self.describe("SubnetId")?),
             "DescribeVpcs" => Request::DescribeVpcs(self.describe("VpcId")?),
@@ -273,24 +268,17 @@ impl Form {
 
     /// "You can modify only one attribute at a time" (ModifyInstanceAttribute).
     fn set_protection(&mut self) -> Result<Request, ApiError> {
-        let (stop, termination) =
-            (self.flag("DisableApiStop.Value")?, self.flag("DisableApiTermination.Value")?);
-        let (attribute, on) = match (stop, termination) {
+        let stop = self.flag("DisableApiStop.Value")?;
+        let (attribute, on) = match (stop, self.flag("DisableApiTermination.Value")?) {
             (Some(on), None) => (Protection::Stop, on),
             (None, Some(on)) => (Protection::Termination, on),
             (Some(_), Some(_)) => {
                 return Err(ApiError::combination("Fields for multiple attribute types specified"));
             }
-            (None, None) => {
-                return Err(ApiError::new("MissingParameter", "The sandbox knows the two protections only"));
-            }
+            (None, None) => return Err(ApiError::missing("attribute")),
         };
-        Ok(Request::SetProtection {
-            instance: self.need("InstanceId")?,
-            attribute,
-            on,
-            dry_run: self.dry_run()?,
-        })
+        let (instance, dry_run) = (self.need("InstanceId")?, self.dry_run()?);
+        Ok(Request::SetProtection { instance, attribute, on, dry_run })
     }
 
     fn create_tags(&mut self) -> Result<Request, ApiError> {

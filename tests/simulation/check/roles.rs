@@ -59,8 +59,10 @@ impl World {
                 format!("{} group {at} became active, though its service has failed too often", name(node));
             self.fail("barred", text);
         }
+        // What an operator forced is exempt.
+        let forced = self.checks.wished_lately(group, self.now);
         let member = self.checks.member(node, group);
-        member.by_silence += u32::from(row == Row::Silent);
+        member.by_silence += u32::from(row == Row::Silent && !forced);
         if member.by_silence > BY_SILENCE {
             let text =
                 format!("{} group {at} was taken by silence more than six times in an hour", name(node));

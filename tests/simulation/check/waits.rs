@@ -9,7 +9,7 @@ use crate::model::ec2::Holder;
 use crate::world::World;
 
 /// A group that could be served waits at most so long.
-pub(crate) const WAITS: Duration = secs(600);
+pub(crate) const WAITS: Duration = secs(120);
 /// A wait of this length is counted.
 const LONG_WAIT: Duration = secs(60);
 
@@ -65,7 +65,8 @@ impl World {
             && !self.holds_back(node, group, holder)
     }
 
-    /// What an operator has chosen to wait for: `when-silent` hold (and probe, which holds while the service
+    /// What an operator has chosen to wait for: a `migration-threshold` of zero, by which a node whose service does
+    /// not start keeps the group; `when-silent` hold (and probe, which holds while the service
     /// answers or has never answered this node), without EC2's word or a goodbye; fencing that is refused;
     /// damping, after six takeovers by silence within the hour.
     fn holds_back(&self, node: NodeId, group: usize, holder: Holder) -> bool {
@@ -75,11 +76,12 @@ impl World {
             return false;
         }
         let it = usize::from(from.0);
+        let stuck = settings.migration_threshold == 0 && self.machines[it].groups[group].service.start_fails;
         let gone = self.ec2.instances[it].now() != Running::Yes
             || self.net.last(from, node).is_some_and(|last| last.goodbye);
         let asks_more = settings.when_silent != WhenSilent::Take && !gone;
         let unstoppable = settings.fencing != Fencing::None && self.ec2.protected[it];
         let damped = self.checks.members[group][usize::from(node.0)].by_silence >= 6;
-        asks_more || (unstoppable && !settings.take_when_fencing_fails) || damped
+        stuck || asks_more || (unstoppable && !settings.take_when_fencing_fails) || damped
     }
 }

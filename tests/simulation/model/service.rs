@@ -127,6 +127,27 @@ impl World {
         }
         if self.machine(node).life == job.life {
             self.tell(node, event);
+            if fails {
+                self.start_again(
+                    node,
+                    group,
+                    (job.desired, change),
+                    self.random.clone().between(secs(3), secs(10)),
+                );
+            }
+        }
+    }
+
+    /// The shell starts a service again that has failed, unless the core, which was told, wants something else by
+    /// now, or the guard's time is over.
+    fn start_again(&mut self, node: NodeId, group: GroupId, wanted: (Desired, u64), takes: Duration) {
+        let machine = &self.machines[usize::from(node.0)];
+        let (local, life) = (machine.clock.local(self.now), machine.life);
+        let service = &machine.groups[usize::from(group.0)].service;
+        let guarded = service.guard.is_none_or(|until| local < until);
+        if service.wanted == Some(wanted) && guarded && matches!(wanted.0, Desired::Serve { .. }) {
+            self.starts_running(node, group);
+            self.job(node, group, wanted.0, (life, wanted.1), takes);
         }
     }
 
@@ -175,16 +196,13 @@ impl World {
         }
     }
 
-    /// The service fails; the shell starts it again, unless it was told otherwise or the guard's time is over.
+    /// The service fails; the shell tells, and starts it again.
     pub(crate) fn service_fails(&mut self, node: NodeId, group: GroupId) {
         let machine = &self.machines[usize::from(node.0)];
-        let local = machine.clock.local(self.now);
-        let (runs, life) = (machine.runs(self.now), machine.life);
-        let service = &machine.groups[usize::from(group.0)].service;
-        if !service.serves() {
+        let runs = machine.runs(self.now);
+        if !machine.groups[usize::from(group.0)].service.serves() {
             return;
         }
-        let guarded = service.guard.is_none_or(|until| local < until);
         self.say(|| format!("{} group {}: its service fails", name(node), group.0));
         let takes = self.random.spread(ms(50), secs(3));
         let service = self.service(node, group);
@@ -196,14 +214,8 @@ impl World {
         }
         self.failure_told(node, group, false);
         self.tell(node, Event::ServiceFailed { group, how: ServiceFailure::Running });
-        let service = self.service(node, group);
-        // Told otherwise meanwhile: that job is under way.
-        if service.wanted != wanted || !guarded {
-            return;
-        }
-        if let Some((desired @ Desired::Serve { .. }, change)) = wanted {
-            self.starts_running(node, group);
-            self.job(node, group, desired, (life, change), takes);
+        if let Some(wanted) = wanted {
+            self.start_again(node, group, wanted, takes);
         }
     }
 
