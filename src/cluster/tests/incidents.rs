@@ -43,10 +43,10 @@ impl Tape {
             }
         }
         for command in commands {
-            match command {
-                Command::Send(_) => {}
-                Command::Tell(notice) => self.ring.write(Line::told(notice)).unwrap(),
-                other => self.ring.write(Line::Command(now, other.clone())).unwrap(),
+            if let Command::Tell(notice) = command {
+                self.ring.write(Line::told(notice)).unwrap();
+            } else if !matches!(command, Command::Send(_)) {
+                self.ring.write(Line::Command(now, command.clone())).unwrap();
             }
         }
     }
