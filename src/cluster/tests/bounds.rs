@@ -356,3 +356,12 @@ fn six_takeovers_by_silence_and_the_seventh_is_an_alarm_until_an_hour_is_over() 
     world.run(ms(3_600_000));
     assert_eq!((world.active(), alarms(&world)), (vec![1], 1));
 }
+
+#[test]
+fn each_row_says_what_it_is_about() {
+    let all: std::collections::BTreeSet<&str> = Row::ALL.iter().map(|row| row.situation()).collect();
+    assert_eq!(all.len(), Row::ALL.len());
+    assert!(all.iter().all(|text| text.contains(' ')));
+    let numbers: Vec<u8> = Row::ALL.iter().map(|row| row.number()).collect();
+    assert_eq!(numbers, (1..=20).collect::<Vec<u8>>());
+}
