@@ -51,11 +51,7 @@ fn a_stall_is_a_gap_of_an_interval_and_said_from_warn_after_on() {
         assert_eq!(alone.core.snapshot(alone.now).stalls, stalls, "{late:?}");
         assert_eq!(tells(&commands, "stalled"), said, "{late:?}");
     }
-    let text = |it: &Command| match it {
-        Command::Tell(notice) => notice.text.clone(),
-        _ => String::new(),
-    };
-    let words = alone.wake(ms(1234)).iter().map(text).collect::<String>();
+    let words = format!("{:?}", alone.wake(ms(1234)));
     assert!(words.contains("did not run for 1234 ms"), "{words}");
 }
 
@@ -359,4 +355,13 @@ fn six_takeovers_by_silence_and_the_seventh_is_an_alarm_until_an_hour_is_over() 
     assert!(world.group(1).gate.unwrap().contains("six takeovers"));
     world.run(ms(3_600_000));
     assert_eq!((world.active(), alarms(&world)), (vec![1], 1));
+}
+
+#[test]
+fn each_row_says_what_it_is_about() {
+    let all: std::collections::BTreeSet<&str> = Row::ALL.iter().map(|row| row.situation()).collect();
+    assert_eq!(all.len(), Row::ALL.len());
+    assert!(all.iter().all(|text| text.contains(' ')));
+    let numbers: Vec<u8> = Row::ALL.iter().map(|row| row.number()).collect();
+    assert_eq!(numbers, (1..=20).collect::<Vec<u8>>());
 }
