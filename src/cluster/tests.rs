@@ -46,6 +46,8 @@ pub(super) struct World {
     pub(super) delays: Vec<Delay>,
     pub(super) tags: Vec<(Time, u8, u64)>,
     pub(super) desired: Vec<Option<Desired>>,
+    /// So many milliseconds pass until the world is as a node wants it.
+    pub(super) converging: u64,
     pub(super) exited: Vec<u8>,
     pub(super) datagrams: Vec<Heartbeat>,
     /// DynamoDB: what stands there, and how calls fail.
@@ -111,6 +113,7 @@ impl World {
             delays: Vec::new(),
             tags: Vec::new(),
             desired: vec![None; nodes],
+            converging: 10,
             exited: Vec::new(),
             datagrams: Vec::new(),
             table: None,
@@ -298,7 +301,7 @@ impl World {
                 if group.0 == 0 {
                     self.desired[usize::from(node)] = Some(desired);
                 }
-                self.later(10, node, Event::Converged { group, change });
+                self.later(self.converging, node, Event::Converged { group, change });
             }
             Command::Store { group, memory } => {
                 if node == 0 {
