@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use standin::cluster::{
-    Fencing, GroupSettings, LeaseSettings, NodeId, Random, Settings, WhenSilent,
-};
+use standin::cluster::{Fencing, GroupSettings, LeaseSettings, NodeId, Random, Settings, WhenSilent};
 
 use crate::chance::{Chance, ms, secs};
 

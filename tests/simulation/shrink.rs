@@ -11,10 +11,12 @@ const RUNS: u32 = 400;
 pub(crate) fn shrink(case: &Case) -> Case {
     let mut search = Search { case: case.clone(), runs: 0 };
     let world = case.run(false);
-    let all: Only = (0..world.faults.len()).filter_map(|at| {
-        let planned = &world.faults[at];
-        case.lasts(at, planned.lasts).filter(|_| planned.at <= world.now).map(|_| (at, None))
-    }).collect();
+    let all: Only = (0..world.faults.len())
+        .filter_map(|at| {
+            let planned = &world.faults[at];
+            case.lasts(at, planned.lasts).filter(|_| planned.at <= world.now).map(|_| (at, None))
+        })
+        .collect();
     let mut best = if search.fails(&all) { all } else { return case.clone() };
     best = search.fewer(best);
     best = search.shorter(best, &world.faults.iter().map(|it| it.lasts).collect::<Vec<_>>());

@@ -29,27 +29,63 @@ const LOOK_EVERY: Duration = ms(100);
 /// What will happen.
 #[derive(Debug)]
 pub(crate) enum Next {
-    Arrives { beat: Box<Heartbeat>, sent: Time, life: u32, genuine: bool },
+    Arrives {
+        beat: Box<Heartbeat>,
+        sent: Time,
+        life: u32,
+        genuine: bool,
+    },
     /// A call reaches its service.
     Acts(Box<Call>),
     /// An answer reaches the process that asked.
-    Answered { node: NodeId, life: u32, answer: Answer },
+    Answered {
+        node: NodeId,
+        life: u32,
+        answer: Answer,
+    },
     /// systemd is done.
     JobEnds(Job),
     /// The guard's time has come.
-    Guards { node: NodeId, group: GroupId, until: Time },
+    Guards {
+        node: NodeId,
+        group: GroupId,
+        until: Time,
+    },
     /// The shell looks after the rest.
-    Repairs { node: NodeId, life: u32, group: GroupId, change: u64 },
+    Repairs {
+        node: NodeId,
+        life: u32,
+        group: GroupId,
+        change: u64,
+    },
     /// The service fails, so often.
-    Fails { node: NodeId, group: GroupId, times: u32 },
+    Fails {
+        node: NodeId,
+        group: GroupId,
+        times: u32,
+    },
     Starts(NodeId),
     Boots(NodeId),
     Thaws(NodeId),
-    Stalls { node: NodeId, length: Duration, until: Time },
+    Stalls {
+        node: NodeId,
+        length: Duration,
+        until: Time,
+    },
     /// The path is cut and mended, again and again.
-    Flaps { fault: usize, cut: bool, until: Time },
-    Replays { to: NodeId, until: Time },
-    PowersOff { node: NodeId, gone: bool },
+    Flaps {
+        fault: usize,
+        cut: bool,
+        until: Time,
+    },
+    Replays {
+        to: NodeId,
+        until: Time,
+    },
+    PowersOff {
+        node: NodeId,
+        gone: bool,
+    },
     Begins(usize),
     Ends(usize),
     Looks,

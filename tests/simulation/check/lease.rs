@@ -76,7 +76,11 @@ impl World {
         let ok = self.checks.lease_ok_since[usize::from(from.0)];
         let long = ok.is_some_and(|since| self.now.since(since) > lease.length * 2 + secs(10));
         if long && self.healthy(from, group) {
-            let text = format!("{} took the lease of group {at} from {}, which could renew it", name(by), name(from));
+            let text = format!(
+                "{} took the lease of group {at} from {}, which could renew it",
+                name(by),
+                name(from)
+            );
             self.fail("lease-moved", text);
         }
     }

@@ -106,7 +106,10 @@ impl World {
             match (outlives, member.outlives_since) {
                 (true, None) => member.outlives_since = Some(now),
                 (true, Some(since)) if now.since(since) > LOSER_STOPS => {
-                    let text = format!("{} has lost group {group}, and its service runs after {LOSER_STOPS:?}", name(it));
+                    let text = format!(
+                        "{} has lost group {group}, and its service runs after {LOSER_STOPS:?}",
+                        name(it)
+                    );
                     self.fail("loser", text);
                 }
                 (false, Some(since)) => {

@@ -50,11 +50,13 @@ impl World {
             self.ec2.anchors[at].holder.any_since(since, |it| it == Holder::Node(node))
         };
         if !owns {
-            let text = format!("{} group {at} became active, but has not owned it in the last 10 s", name(node));
+            let text =
+                format!("{} group {at} became active, but has not owned it in the last 10 s", name(node));
             self.fail("role", text);
         }
         if self.barred(node, group) && !self.checks.wished_lately(group, self.now) {
-            let text = format!("{} group {at} became active, though its service has failed too often", name(node));
+            let text =
+                format!("{} group {at} became active, though its service has failed too often", name(node));
             self.fail("barred", text);
         }
         // What an operator forced is exempt.
@@ -62,7 +64,8 @@ impl World {
         let member = self.checks.member(node, group);
         member.by_silence += u32::from(row == Row::Silent && !forced);
         if member.by_silence > BY_SILENCE {
-            let text = format!("{} group {at} was taken by silence more than six times in an hour", name(node));
+            let text =
+                format!("{} group {at} was taken by silence more than six times in an hour", name(node));
             self.fail("damping", text);
         }
     }
@@ -75,7 +78,8 @@ impl World {
         let holder = &self.ec2.anchors[at].holder;
         let lost = holder.any_since(self.now - ROLE_LAG, |it| it != Holder::Node(node));
         if row == Row::Yield && !leased && !lost {
-            let text = format!("{} group {at} yielded, but has held the anchor all the last 10 s", name(node));
+            let text =
+                format!("{} group {at} yielded, but has held the anchor all the last 10 s", name(node));
             self.fail("yield", text);
         }
         if row == Row::Isolated && !leased && !leaving && !releases {
@@ -93,7 +97,8 @@ impl World {
         let counts = !machine.groups[usize::from(group.0)].memory.maintenance.on;
         let timeout = self.settings.groups[usize::from(group.0)].failure_timeout;
         let member = self.checks.member(node, group);
-        let over = member.failed_at.zip(timeout).is_some_and(|(at, timeout)| now.since(at) > timeout * 8 / 10);
+        let over =
+            member.failed_at.zip(timeout).is_some_and(|(at, timeout)| now.since(at) > timeout * 8 / 10);
         if over {
             member.failures = 0;
         }

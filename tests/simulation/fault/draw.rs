@@ -12,7 +12,12 @@ use crate::model::net::{Scope, Trouble};
 use crate::setup::Topology;
 
 /// Draws all faults of a run that lasts until `end`, in order.
-pub(crate) fn plan(topology: Topology, settings: &Settings, end: Duration, random: &mut Random) -> Vec<Planned> {
+pub(crate) fn plan(
+    topology: Topology,
+    settings: &Settings,
+    end: Duration,
+    random: &mut Random,
+) -> Vec<Planned> {
     let count = 10 + random.below(15);
     // Some runs concentrate on one kind, so that combinations get their chance.
     let favourite = random.chance(400).then(|| random.below(KINDS));
@@ -123,7 +128,8 @@ fn draw(kind: u64, topology: Topology, settings: &Settings, random: &mut Random)
         28 | 29 if leased => (Fault::Lease(whom, illness(part, random)), random.spread(secs(1), secs(120))),
         28 => (Fault::TakeOver(member, group), Duration::ZERO),
         30 => {
-            let scope = Scope { from: Some(node), to: Some(other), link: None, both_ways: random.chance(700) };
+            let scope =
+                Scope { from: Some(node), to: Some(other), link: None, both_ways: random.chance(700) };
             (Fault::Flaps(scope), random.between(secs(20), secs(300)))
         }
         22 => {

@@ -25,18 +25,53 @@ pub(crate) struct Call {
 /// What is asked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Asks {
-    Anchor { group: GroupId, call: u64 },
-    Instance { node: NodeId, call: u64 },
-    Take { group: GroupId, call: u64, from: TakeFrom },
-    Counter { group: GroupId, counter: Counter },
-    OwnTag { group: GroupId },
-    Fence { group: GroupId, node: NodeId, call: u64 },
-    ReadLease { group: GroupId, call: u64 },
-    WriteLease { group: GroupId, call: u64, expect: Option<u64>, lease: Lease },
-    ReadRest { group: GroupId, change: u64 },
-    TakeRest { group: GroupId },
+    Anchor {
+        group: GroupId,
+        call: u64,
+    },
+    Instance {
+        node: NodeId,
+        call: u64,
+    },
+    Take {
+        group: GroupId,
+        call: u64,
+        from: TakeFrom,
+    },
+    Counter {
+        group: GroupId,
+        counter: Counter,
+    },
+    OwnTag {
+        group: GroupId,
+    },
+    Fence {
+        group: GroupId,
+        node: NodeId,
+        call: u64,
+    },
+    ReadLease {
+        group: GroupId,
+        call: u64,
+    },
+    WriteLease {
+        group: GroupId,
+        call: u64,
+        expect: Option<u64>,
+        lease: Lease,
+    },
+    ReadRest {
+        group: GroupId,
+        change: u64,
+    },
+    TakeRest {
+        group: GroupId,
+    },
     /// Only a planted bug gives away; with `reread` it does not look whose it is.
-    Release { group: GroupId, reread: bool },
+    Release {
+        group: GroupId,
+        reread: bool,
+    },
 }
 
 /// What comes back: to the core, or to the shell's care for the rest.
@@ -50,7 +85,9 @@ pub(crate) enum Answer {
 impl Asks {
     const fn writes(self) -> bool {
         match self {
-            Self::Anchor { .. } | Self::Instance { .. } | Self::ReadLease { .. } | Self::ReadRest { .. } => false,
+            Self::Anchor { .. } | Self::Instance { .. } | Self::ReadLease { .. } | Self::ReadRest { .. } => {
+                false
+            }
             Self::Take { .. }
             | Self::Counter { .. }
             | Self::OwnTag { .. }
@@ -105,7 +142,7 @@ impl World {
             self.later(CALL_TIMEOUT, Next::Answered { node: by, life, answer });
         }
         if let Some(after) = acts_after {
-            if asks.writes() {
+            if asks.writes() && !self.healed {
                 self.last_landing = self.last_landing.max(self.now + after);
             }
             let call = Call { by, life, sent: self.now, answer_takes, asks, judgement };
@@ -142,12 +179,16 @@ impl World {
                 if let Ok(before) = answer
                     && before != lease.owner
                 {
-                    self.say(|| format!("DynamoDB: the lease of group {} is now with {:?}", group.0, lease.owner));
+                    self.say(|| {
+                        format!("DynamoDB: the lease of group {} is now with {:?}", group.0, lease.owner)
+                    });
                     self.check_lease_moved(by, group, before, lease.owner);
                 }
                 Event::LeaseWritten { group, call, answer: answer.map(|_| ()) }
             }
-            Asks::ReadRest { .. } | Asks::TakeRest { .. } | Asks::Release { .. } => return self.acts_rest(call),
+            Asks::ReadRest { .. } | Asks::TakeRest { .. } | Asks::Release { .. } => {
+                return self.acts_rest(call);
+            }
         };
         self.check_nobody(by, nobody);
         if let Some(after) = call.answer_takes {

@@ -83,8 +83,7 @@ pub(crate) struct Machine {
 
 impl Machine {
     pub(crate) fn new(id: NodeId, groups: usize, wild: bool, random: &mut Random) -> Self {
-        let local =
-            Local { memory: Memory::default(), fit: true, able: true, service: Service::default() };
+        let local = Local { memory: Memory::default(), fit: true, able: true, service: Service::default() };
         Self {
             id,
             clock: Clock::boot(Time::ZERO, wild, random),

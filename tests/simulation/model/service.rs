@@ -108,7 +108,8 @@ impl World {
             return;
         }
         service.job = 0;
-        let fails = matches!(job.desired, Desired::Serve { .. }) && service.start_fails && service.real.is_none();
+        let fails =
+            matches!(job.desired, Desired::Serve { .. }) && service.start_fails && service.real.is_none();
         let event = if fails {
             service.running = false;
             service.real = None;
@@ -127,7 +128,12 @@ impl World {
         if self.machine(node).life == job.life {
             self.tell(node, event);
             if fails {
-                self.start_again(node, group, (job.desired, change), self.random.clone().between(secs(3), secs(10)));
+                self.start_again(
+                    node,
+                    group,
+                    (job.desired, change),
+                    self.random.clone().between(secs(3), secs(10)),
+                );
             }
         }
     }
@@ -232,7 +238,13 @@ impl World {
     }
 
     /// What EC2 says of the rest.
-    pub(crate) fn rest_read(&mut self, node: NodeId, group: GroupId, change: u64, mine: Result<bool, Failure>) {
+    pub(crate) fn rest_read(
+        &mut self,
+        node: NodeId,
+        group: GroupId,
+        change: u64,
+        mine: Result<bool, Failure>,
+    ) {
         let wanted = Some((Desired::Serve { repair: true }, change));
         let runs = self.machines[usize::from(node.0)].runs(self.now);
         if mine == Ok(false) && runs && self.service(node, group).wanted == wanted {

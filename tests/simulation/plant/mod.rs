@@ -134,10 +134,35 @@ impl Plant {
             Self::OneEar => (Topology { nodes: 3, members: 3, groups: 1 }, anchor),
             Self::GoodbyeIgnored => (two, Force { when_silent: Some(WhenSilent::Hold), ..anchor }),
             Self::ColdEager => (two, Force { cold: Some(true), ..anchor }),
-            Self::StoppingIsStopped | Self::FencesUnwell => (two, Force { fencing: Some(Fencing::Before), ..anchor }),
+            Self::StoppingIsStopped | Self::FencesUnwell => {
+                (two, Force { fencing: Some(Fencing::Before), ..anchor })
+            }
             Self::ProbeDeaf => (two, Force { when_silent: Some(WhenSilent::Probe), ..anchor }),
-            Self::LeaseFromAnswer | Self::LeaseHope | Self::HalfLease | Self::GuardLate | Self::GuardForgotten => (two, lease),
-            Self::UnknownIsTheirs | Self::FailedReadIsOrphaned | Self::CachedReads | Self::ServiceStays | Self::NoNonce | Self::ReplayAccepted | Self::NoStall | Self::HopeIsSuccess | Self::NeverYields | Self::Fights | Self::Rearms | Self::Hasty | Self::BackSoonIgnored | Self::DampingReset | Self::FailCountReset | Self::FailuresIgnored | Self::MaintenanceDeaf | Self::RestBeforeAnchor | Self::ReleaseByReread | Self::ClearThenAssign => (two, anchor),
+            Self::LeaseFromAnswer
+            | Self::LeaseHope
+            | Self::HalfLease
+            | Self::GuardLate
+            | Self::GuardForgotten => (two, lease),
+            Self::UnknownIsTheirs
+            | Self::FailedReadIsOrphaned
+            | Self::CachedReads
+            | Self::ServiceStays
+            | Self::NoNonce
+            | Self::ReplayAccepted
+            | Self::NoStall
+            | Self::HopeIsSuccess
+            | Self::NeverYields
+            | Self::Fights
+            | Self::Rearms
+            | Self::Hasty
+            | Self::BackSoonIgnored
+            | Self::DampingReset
+            | Self::FailCountReset
+            | Self::FailuresIgnored
+            | Self::MaintenanceDeaf
+            | Self::RestBeforeAnchor
+            | Self::ReleaseByReread
+            | Self::ClearThenAssign => (two, anchor),
         }
     }
 
