@@ -50,7 +50,11 @@ impl World {
             // Clocks run up to ten per cent wrong.
             let fresh = self.now.since(last.at) < self.checks.dead_after * 9 / 10;
             let bit = 1 << group.0;
-            last.life == machine.life && fresh && last.knows_me && last.active & bit != 0 && last.offers & bit == 0
+            last.life == machine.life
+                && fresh
+                && last.knows_me
+                && last.active & bit != 0
+                && last.offers & bit == 0
         })
     }
 
@@ -135,14 +139,15 @@ impl World {
         let heard = !heard_by.is_empty();
         let guarded = node != by && heard && self.healthy(node, group) && known && !spared;
         let it = usize::from(node.0);
-        let unstoppable = self.ec2.protected[it] && settings.take_when_fencing_fails;
+        // Whoever has chosen to take when fencing fails is not promised this.
+        let chosen = settings.take_when_fencing_fails;
         let service = &self.machines[it].groups[at].service;
         Judgement {
             guarded: guarded.then_some(node),
             heard_by,
             offered: self.offers(node, by, group),
             gone: self.gone(node, by),
-            fenced: unstoppable || self.ec2.instances[it].now() == Running::No || !service.running,
+            fenced: chosen || self.ec2.instances[it].now() == Running::No || !service.running,
             stopped: !service.running,
             sent: self.now,
         }
@@ -190,7 +195,8 @@ impl World {
             self.tally.handed_over += 1;
             // `cold`: the service of a cold group has stopped before its offer is taken up.
             if seen.offered && settings.cold && !seen.stopped && !late && self.healthy(from, group) {
-                let text = format!("{} takes the cold group {} before {} has stopped it", name(by), at, name(from));
+                let text =
+                    format!("{} takes the cold group {} before {} has stopped it", name(by), at, name(from));
                 self.fail("cold", text);
             }
             return;
@@ -213,7 +219,8 @@ impl World {
             // another one that the taker hears, and well in EC2; or whose service answers the taker's probe, where
             // that is to be asked.
             let (by, from, ears) = (name(by), name(from), seen.heard_by);
-            let text = format!("{by} took group {at} from {from}, which is healthy, active, and heard by {ears}");
+            let text =
+                format!("{by} took group {at} from {from}, which is healthy, active, and heard by {ears}");
             self.fail("guarded", text);
         }
     }
@@ -227,7 +234,8 @@ impl World {
         let soon = last.back_in && waited > secs(1) && waited < secs(8);
         let knew = self.checks.member(by, group).knew.is_some();
         if soon && runs && knew && last.knows_me && last.active & (1 << group.0) != 0 {
-            let text = format!("{} takes group {} from {}, which will be back soon", name(by), group.0, name(from));
+            let text =
+                format!("{} takes group {} from {}, which will be back soon", name(by), group.0, name(from));
             self.fail("back-soon", text);
         }
     }
@@ -248,7 +256,10 @@ impl World {
             .replace(self.now)
             .is_some_and(|at| at > self.checks.unrest && seen.sent.since(at) > RACE);
         if calm && again {
-            self.fail("again", format!("group {} is taken again, though nothing has happened since", group.0));
+            self.fail(
+                "again",
+                format!("group {} is taken again, though nothing has happened since", group.0),
+            );
         }
         if count > most {
             self.fail("duel", format!("{count} takeovers of group {}: a duel", group.0));
@@ -311,6 +322,9 @@ impl World {
         let at = usize::from(group.0);
         let Holder::Node(holder) = self.ec2.anchors[at].holder.now() else { return false };
         let machine = &self.machines[usize::from(holder.0)];
-        machine.up && machine.groups[at].service.serves() && machine.groups[at].fit && self.net.passes(by, holder)
+        machine.up
+            && machine.groups[at].service.serves()
+            && machine.groups[at].fit
+            && self.net.passes(by, holder)
     }
 }
