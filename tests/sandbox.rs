@@ -469,7 +469,7 @@ mod command {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let made: Value = serde_json::from_str(&line).unwrap();
-        assert_eq!(made["instances"].as_array().unwrap().len(), 3);
+        assert_eq!(made["instances"].as_array().unwrap().len(), 4);
         assert!(made["ec2_url"].as_str().unwrap().starts_with("http://127.0.0.1:"));
         let pid = rustix::process::Pid::from_child(&child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
