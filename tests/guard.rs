@@ -2,6 +2,7 @@
 //! or keeps prolonging. No systemd: a `systemctl` of the test's own writes down what it is told (with real
 //! systemd: tests/lab/guard). It takes root, for the cgroup; elsewhere each test says that it did not run.
 
+#![allow(clippy::print_stdout, reason = "what was not tested is said")]
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
 
 use std::fs;

@@ -129,7 +129,7 @@ mod with_sdk {
                 match *self {}
             }
 
-            pub(super) async fn keep_warm(&self) {
+            pub(super) fn keep_warm(&self) -> std::future::Ready<()> {
                 match *self {}
             }
         }

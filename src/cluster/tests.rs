@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 
+mod bounds;
 mod ec2;
 mod fencing;
 mod incidents;
@@ -34,11 +35,17 @@ pub(super) struct World {
     pub(super) cloudless: Vec<u8>,
     /// Nodes that do not run for a while.
     pub(super) frozen: Vec<u8>,
+    /// Nodes whose world does not become as it should be.
+    pub(super) stuck: Vec<u8>,
     pub(super) take_answer: Option<Failure>,
     /// Something else is where the anchor goes to: it can be taken only from anyone.
     pub(super) in_the_way: bool,
     pub(super) read_lag: Option<Held>,
     pub(super) notices: Vec<(u8, Notice)>,
+    /// When who asked EC2 for the anchor.
+    pub(super) reads: Vec<(Time, u8)>,
+    /// The numbers of all calls.
+    pub(super) numbers: Vec<(u8, u64)>,
     pub(super) takes: Vec<(Time, u8, TakeFrom)>,
     /// The same, with what EC2 made of them.
     pub(super) calls: Vec<TakeCall>,
@@ -46,6 +53,8 @@ pub(super) struct World {
     pub(super) delays: Vec<Delay>,
     pub(super) tags: Vec<(Time, u8, u64)>,
     pub(super) desired: Vec<Option<Desired>>,
+    /// Everything that was wanted of whose service.
+    pub(super) wishes: Vec<(Time, u8, Desired)>,
     /// So many milliseconds pass until the world is as a node wants it.
     pub(super) converging: u64,
     pub(super) exited: Vec<u8>,
@@ -104,15 +113,19 @@ impl World {
             tagless: false,
             cloudless: Vec::new(),
             frozen: Vec::new(),
+            stuck: Vec::new(),
             take_answer: None,
             in_the_way: false,
             read_lag: None,
             notices: Vec::new(),
+            reads: Vec::new(),
+            numbers: Vec::new(),
             takes: Vec::new(),
             calls: Vec::new(),
             delays: Vec::new(),
             tags: Vec::new(),
             desired: vec![None; nodes],
+            wishes: Vec::new(),
             converging: 10,
             exited: Vec::new(),
             datagrams: Vec::new(),
@@ -247,14 +260,18 @@ impl World {
             }
             Command::ReadAnchor { group, call } => {
                 let answer = if dark { Err(Failure::Passing) } else { Ok(self.read(node, group)) };
+                self.reads.push((self.now, node));
+                self.numbers.push((node, call));
                 self.later(5, node, Event::AnchorRead { group, call, answer });
             }
             Command::ReadInstance { node: whose, call } => {
                 let known = self.instances[usize::from(whose.0)];
                 let answer = if dark { Err(Failure::Passing) } else { Ok(known) };
+                self.numbers.push((node, call));
                 self.later(5, node, Event::InstanceRead { node: whose, call, answer });
             }
             Command::TakeAnchor { group, call, from } => {
+                self.numbers.push((node, call));
                 self.take_sent(node, group, call, from);
             }
             Command::WriteCounter { group, n } => {
@@ -300,6 +317,10 @@ impl World {
             Command::Converge { group, desired, change } => {
                 if group.0 == 0 {
                     self.desired[usize::from(node)] = Some(desired);
+                    self.wishes.push((self.now, node, desired));
+                }
+                if !self.stuck.contains(&node) {
+                    self.later(10, node, Event::Converged { group, change });
                 }
                 self.later(self.converging, node, Event::Converged { group, change });
             }

@@ -72,23 +72,22 @@ fn no_key_is_recorded() {
 
 #[test]
 fn an_hour_of_a_pair_fits_into_the_ring() {
-    let pair = Pair::new();
+    let mut pair = Pair::new();
+    // The timers are the default ones.
+    pair.timers = ("250ms", "2s");
     let (a, _b) = settled(&pair);
     let bytes = || std::fs::metadata(folder(&pair, "ivr-a").join("record-0.jsonl")).unwrap().len();
     let beats = || a.node("ivr-b").links.iter().map(|it| it.received).sum::<u64>();
     let (bytes_before, beats_before) = (bytes(), beats());
-    std::thread::sleep(std::time::Duration::from_secs(10));
+    std::thread::sleep(std::time::Duration::from_secs(25));
     let (written, heard) = (bytes() - bytes_before, beats() - beats_before);
-    // Two links, four heartbeats a second on each: that many bytes for one heartbeat, with all that is between.
-    let hour = written / heard.max(1) * 8 * 3600;
+    // Two links, four heartbeats a second on each.
+    let hour = written * 8 * 3600 / heard.max(1);
     eprintln!(
         "{written} bytes for {heard} heartbeats: {} kB for an hour of a pair with two links",
         hour / 1000
     );
-    assert!(
-        heard > 100 && hour < standin::record::ring::FILE_BYTES,
-        "{written} bytes for {heard} heartbeats"
-    );
+    assert!(heard > 50 && hour < standin::record::ring::FILE_BYTES, "{written} bytes for {heard} heartbeats");
     let recording = Recording::read_ring(&folder(&pair, "ivr-a")).unwrap();
     let inputs = recording.segments[0].lines().filter(|line| matches!(line, Ok(Line::Input(..)))).count();
     assert!(inputs as u64 > heard);

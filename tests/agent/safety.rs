@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use standin::cloud::LeaseItem;
-use standin::sandbox::model::{InstanceState, Protection, Request, Spec, Subject};
+use standin::sandbox::model::{Change, InstanceState, Protection, Request, Spec, Subject};
 
 use crate::leases::Leases;
 use crate::pair::{Member, Pair, settled, until};
@@ -24,12 +24,12 @@ fn fenced(group: &'static str) -> Pair {
 fn order(pair: &Pair) -> Vec<&'static str> {
     pair.world.with(|vpc| {
         let a = vpc.state().instances.values().find(|it| it.name == "ivr-a").unwrap().id.clone();
-        let of = |change: &standin::sandbox::model::Change| match &change.subject {
-            Subject::Instance { id } if *id == a && change.to.as_deref() == Some("stopped") => {
-                Some("stopped")
-            }
-            Subject::PrivateIp { address, .. } if address.octets()[3] == 100 => Some("moved"),
-            _ => None,
+        let of = |change: &Change| {
+            let stopped = matches!(&change.subject, Subject::Instance { id } if *id == a)
+                && change.to.as_deref() == Some("stopped");
+            let moved =
+                matches!(&change.subject, Subject::PrivateIp { address, .. } if address.octets()[3] == 100);
+            if stopped { Some("stopped") } else { moved.then_some("moved") }
         };
         vpc.changes(0).filter_map(of).collect()
     })

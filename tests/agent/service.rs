@@ -147,7 +147,7 @@ fn a_lease_without_a_guard_is_none() {
 #[ignore = "run by a_lease_without_a_guard_is_none"]
 fn a_lease_without_a_guard() {
     let mut pair = Pair::new();
-    pair.group = "arbiter = \"dynamodb\"";
+    pair.group = "arbiter = \"dynamodb\"".into();
     pair.tables = "[group.service]\nunit = \"den.service\"\n";
     touch(&scripts(&pair), "no-bus");
     let a = pair.start("ivr-a");
@@ -190,6 +190,7 @@ impl Drop for Run {
 }
 
 /// A whole agent with a lease that it renews, a process in a real cgroup as its service, the real guard.
+#[allow(clippy::print_stdout, reason = "what was not tested, and what was seen, is said")]
 fn its_service_dies(by: Signal) {
     let scripts = Scripts::new();
     let folder = scripts.0.path();
@@ -229,7 +230,7 @@ fn its_service_dies(by: Signal) {
 #[ignore = "run by its_service_dies, which ends it"]
 fn an_agent_with_a_lease() {
     let pair = Pair {
-        group: "arbiter = \"dynamodb\"",
+        group: "arbiter = \"dynamodb\"".into(),
         tables: "[group.service]\nunit = \"den.service\"\n[lease]\nlength = \"5s\"\nstop-bound = \"1s\"",
         leases: Some(Arc::default()),
         ..Pair::new()

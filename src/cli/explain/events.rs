@@ -4,7 +4,7 @@
 use super::words;
 use crate::agent::names::Names;
 use crate::cluster::{
-    Command, Event, Failure, GroupId, NodeId, Owner, ServiceFailure, Shutdown, TakeFrom, Wish,
+    Command, Event, Failure, GroupId, NodeId, Owner, Running, ServiceFailure, Shutdown, TakeFrom, Wish,
 };
 use crate::record::Line;
 
@@ -15,7 +15,7 @@ pub(super) struct Events<'a> {
     me: NodeId,
     /// What EC2 last said of each anchor, and of each instance.
     anchors: Vec<(GroupId, Result<Owner, Failure>)>,
-    instances: Vec<(NodeId, String)>,
+    instances: Vec<(NodeId, Result<Option<Running>, Failure>)>,
 }
 
 /// One sentence, and what it is about.
@@ -39,95 +39,93 @@ impl<'a> Events<'a> {
     }
 
     fn input(&mut self, event: &Event) -> Option<Sentence> {
-        let on = |group: &GroupId, text: String| Some((Some(*group), text));
-        match event {
+        let node = |node: &NodeId| self.names.node(*node);
+        let (group, text) = match event {
+            Event::AnchorRead { group, answer, .. } => {
+                let answer = answer.map(|read| read.owner);
+                return self.anchor(*group, answer).map(|text| (Some(*group), text));
+            }
+            Event::InstanceRead { node, answer, .. } => {
+                return self.instance(*node, *answer).map(|text| (None, text));
+            }
+            Event::TakeAnswered { group, answer: Ok(()), .. } => {
+                (group, "EC2 answered: the anchor is taken".to_owned())
+            }
+            Event::TakeAnswered { group, answer: Err(why), .. } => {
+                (group, format!("the take failed: {}", failed(*why)))
+            }
+            Event::CounterWritten { group, ok: false } => (group, "EC2 did not take the counter".to_owned()),
+            Event::OwnTagWritten { group, ok: false } => {
+                (group, "EC2 did not take this node's tag".to_owned())
+            }
+            Event::Fenced { group, node: whom, answer: Ok(()), .. } => {
+                (group, format!("EC2 has accepted to stop {}", node(whom)))
+            }
+            Event::Fenced { group, node: whom, answer: Err(why), .. } => {
+                (group, format!("{} was not stopped: {}", node(whom), failed(*why)))
+            }
+            Event::Probed { group, answered: true, .. } => {
+                (group, "the service answered the probe".to_owned())
+            }
+            Event::Probed { group, .. } => (group, "the service did not answer the probe".to_owned()),
+            Event::LeaseRead { group, answer: Err(why), .. } => {
+                (group, format!("the lease could not be read: {}", failed(*why)))
+            }
+            Event::LeaseWritten { group, answer: Err(why), .. } => {
+                (group, format!("the lease was not written: {}", failed(*why)))
+            }
+            Event::AbilityChanged { group, able: Ok(()) } => {
+                (group, "this node has what it needs to serve".to_owned())
+            }
+            Event::AbilityChanged { group, able: Err(why) } => {
+                (group, format!("this node could not serve: {}", self.names.text(why)))
+            }
+            Event::ServiceChanged { group, fit: true } => (group, "the service is fit here".to_owned()),
+            Event::ServiceChanged { group, .. } => (group, "the service has failed here for good".to_owned()),
+            Event::ServiceFailed { group, how: ServiceFailure::Running } => {
+                (group, "the service has failed here".to_owned())
+            }
+            Event::ServiceFailed { group, how: ServiceFailure::Start } => {
+                (group, "the service did not start here".to_owned())
+            }
+            Event::Asked(wish) => return Some(self.wish(wish)),
+            Event::IdentityLearned { instance, .. } => {
+                return Some((None, format!("this node is instance {instance}")));
+            }
+            Event::ShutdownAsked(how) => return Some((None, shutdown(*how).to_owned())),
             Event::Ticked
             | Event::HeartbeatReceived(_)
             | Event::DatagramRefused { .. }
-            | Event::Converged { .. } => None,
-            Event::AnchorRead { group, answer, .. } => {
-                let answer = answer.map(|read| read.owner);
-                let text = match answer {
-                    Ok(owner) => {
-                        format!("EC2: the anchor is with {}", words::owner(owner, self.me, self.names))
-                    }
-                    Err(failure) => format!("the anchor could not be read: {}", failed(failure)),
-                };
-                let news = !self.anchors.contains(&(*group, answer));
-                self.anchors.retain(|(it, _)| it != group);
-                self.anchors.push((*group, answer));
-                if news { on(group, text) } else { None }
-            }
-            Event::InstanceRead { node, answer, .. } => {
-                let said = match answer {
-                    Ok(Some(running)) => format!("is {}", words::running(*running)),
-                    Ok(None) => "is not known".to_owned(),
-                    Err(failure) => format!("could not be read: {}", failed(*failure)),
-                };
-                let known = (*node, said);
-                let text = format!("EC2: {}'s instance {}", self.names.node(*node), known.1);
-                let news = !self.instances.contains(&known);
-                self.instances.retain(|(it, _)| it != node);
-                self.instances.push(known);
-                if news { Some((None, text)) } else { None }
-            }
-            Event::TakeAnswered { group, answer, .. } => match answer {
-                Ok(()) => on(group, "EC2 answered: the anchor is taken".to_owned()),
-                Err(failure) => on(group, format!("the take failed: {}", failed(*failure))),
-            },
-            Event::CounterWritten { group, ok: false } => {
-                on(group, "EC2 did not take the counter".to_owned())
-            }
-            Event::OwnTagWritten { group, ok: false } => {
-                on(group, "EC2 did not take this node's tag".to_owned())
-            }
-            Event::CounterWritten { .. } | Event::OwnTagWritten { .. } => None,
-            Event::Fenced { group, node, answer, .. } => on(
-                group,
-                match answer {
-                    Ok(()) => format!("EC2 has accepted to stop {}", self.names.node(*node)),
-                    Err(failure) => {
-                        format!("{} was not stopped: {}", self.names.node(*node), failed(*failure))
-                    }
-                },
-            ),
-            Event::Probed { group, answered, .. } => on(
-                group,
-                format!("the service {} the probe", if *answered { "answered" } else { "did not answer" }),
-            ),
-            Event::LeaseRead { group, answer: Err(failure), .. } => {
-                on(group, format!("the lease could not be read: {}", failed(*failure)))
-            }
-            Event::LeaseWritten { group, answer: Err(failure), .. } => {
-                on(group, format!("the lease was not written: {}", failed(*failure)))
-            }
-            Event::LeaseRead { .. } | Event::LeaseWritten { .. } => None,
-            Event::IdentityLearned { instance, .. } => {
-                Some((None, format!("this node is instance {instance}")))
-            }
-            Event::AbilityChanged { group, able } => on(
-                group,
-                match able {
-                    Ok(()) => "this node has what it needs to serve".to_owned(),
-                    Err(why) => format!("this node could not serve: {}", self.names.text(why)),
-                },
-            ),
-            Event::ServiceChanged { group, fit } => {
-                on(group, format!("the service {} here", if *fit { "is fit" } else { "has failed for good" }))
-            }
-            Event::ServiceFailed { group, how } => on(
-                group,
-                match how {
-                    ServiceFailure::Running => "the service has failed here".to_owned(),
-                    ServiceFailure::Start => "the service did not start here".to_owned(),
-                },
-            ),
-            Event::Asked(wish) => Some(self.wish(wish)),
-            Event::ShutdownAsked(Shutdown::Stop) => Some((None, "the agent was told to stop".to_owned())),
-            Event::ShutdownAsked(Shutdown::Restart) => {
-                Some((None, "the agent was told to restart".to_owned()))
-            }
-        }
+            | Event::CounterWritten { .. }
+            | Event::OwnTagWritten { .. }
+            | Event::LeaseRead { .. }
+            | Event::LeaseWritten { .. }
+            | Event::Converged { .. } => return None,
+        };
+        Some((Some(*group), text))
+    }
+
+    fn anchor(&mut self, group: GroupId, answer: Result<Owner, Failure>) -> Option<String> {
+        let news = !self.anchors.contains(&(group, answer));
+        self.anchors.retain(|(it, _)| *it != group);
+        self.anchors.push((group, answer));
+        let text = match answer {
+            Ok(owner) => format!("EC2: the anchor is with {}", words::owner(owner, self.me, self.names)),
+            Err(failure) => format!("the anchor could not be read: {}", failed(failure)),
+        };
+        news.then_some(text)
+    }
+
+    fn instance(&mut self, node: NodeId, answer: Result<Option<Running>, Failure>) -> Option<String> {
+        let news = !self.instances.contains(&(node, answer));
+        self.instances.retain(|(it, _)| *it != node);
+        self.instances.push((node, answer));
+        let said = match answer {
+            Ok(Some(running)) => format!("is {}", words::running(running)),
+            Ok(None) => "is not known".to_owned(),
+            Err(failure) => format!("could not be read: {}", failed(failure)),
+        };
+        news.then(|| format!("EC2: {}'s instance {said}", self.names.node(node)))
     }
 
     fn wish(&self, wish: &Wish) -> Sentence {
@@ -171,6 +169,13 @@ impl<'a> Events<'a> {
             | Command::Store { .. }
             | Command::Tell(_) => None,
         }
+    }
+}
+
+fn shutdown(how: Shutdown) -> &'static str {
+    match how {
+        Shutdown::Stop => "the agent was told to stop",
+        Shutdown::Restart => "the agent was told to restart",
     }
 }
 

@@ -8,6 +8,15 @@ use crate::cluster::{Fencing, GroupSettings, Owner, Role, Row, Settings, WhenSil
 
 /// What happens next, and when.
 pub(super) fn next(view: &GroupView, all: &Snapshot, settings: &Settings, names: &Names) -> String {
+    let text = wait(view, all, settings, names);
+    let able = view.role == Role::Active || view.gate.is_some() || view.row == Row::Maintenance;
+    match view.ineligible.as_ref().filter(|_| !able) {
+        Some(why) => format!("{text}. It could not take the group: {}", names.text(why)),
+        None => text,
+    }
+}
+
+fn wait(view: &GroupView, all: &Snapshot, settings: &Settings, names: &Names) -> String {
     let group = settings.groups.get(usize::from(view.group.0));
     let holder = match view.anchor {
         Some(Owner::Theirs(node)) => names.node(node),
@@ -20,13 +29,14 @@ pub(super) fn next(view: &GroupView, all: &Snapshot, settings: &Settings, names:
         WhenSilent::Probe => "it probes the service, and takes the group if that does not answer",
         WhenSilent::Hold => "it waits for proof or for an operator (when-silent)",
     };
-    let lease = group.and_then(|it| it.lease);
-    let text = match view.row {
+    let lease = group.and_then(|it| it.lease).map(|it| {
+        format!("it waits until {holder}'s lease of {} has run out, or is given back", words(it.length))
+    });
+    match view.row {
         Row::Watch | Row::HolderIdle | Row::BackSoon | Row::Silent | Row::CounterAtRest
             if lease.is_some() =>
         {
-            let length = words(lease.map(|lease| lease.length).unwrap_or_default());
-            format!("it waits until {holder}'s lease of {length} has run out, or is given back")
+            lease.unwrap_or_default()
         }
         Row::Maintenance => "it waits until an operator ends the maintenance of the group".to_owned(),
         Row::NotSettled => {
@@ -71,11 +81,6 @@ pub(super) fn next(view: &GroupView, all: &Snapshot, settings: &Settings, names:
         ),
         Row::Stranger => "it waits for an operator, who detaches the anchor or forces a takeover".to_owned(),
         Row::Unknown => "it asks EC2 again, less and less often".to_owned(),
-    };
-    let able = view.role == Role::Active || view.gate.is_some() || view.row == Row::Maintenance;
-    match view.ineligible.as_ref().filter(|_| !able) {
-        Some(why) => format!("{text}. It could not take the group: {}", names.text(why)),
-        None => text,
     }
 }
 

@@ -35,7 +35,6 @@ pub(in super::super) struct Leasing {
     read_wanted: bool,
     /// So many answers in a row were none.
     pub(in super::super) failures: u32,
-    retry_at: Time,
     /// What the guard was last told.
     pub(super) guarded: Option<Time>,
 }
@@ -99,7 +98,6 @@ impl Leasing {
             read_at: None,
             read_wanted: true,
             failures: 0,
-            retry_at: now,
             guarded: None,
         }
     }
@@ -186,7 +184,7 @@ impl Leasing {
 
     /// Begins a write, unless one is under way.
     pub(super) fn begin(&mut self, purpose: Purpose, term: u64, now: Time) {
-        if self.write.is_some() || now < self.retry_at {
+        if self.write.is_some() {
             return;
         }
         let owner = (purpose != Purpose::GiveBack).then_some(self.me);
@@ -306,8 +304,7 @@ impl Leasing {
     }
 
     fn next_read(&self, closely: bool, now: Time) -> Time {
-        let Some(sent) = self.read_at else { return now };
-        sent + self.read_every(closely, self.valid(now))
+        self.read_at.map_or(now, |sent| sent + self.read_every(closely, self.valid(now)))
     }
 
     /// Whether a read is to be sent now; then it counts as sent, with this number.
@@ -340,10 +337,7 @@ impl Leasing {
         if self.seen.is_some_and(|seen| seen.sent > sent) {
             return None;
         }
-        if let Some(write) = &self.write
-            && write.attempts > 0
-            && sent >= write.first
-        {
+        if let Some(write) = self.write.as_ref().filter(|write| write.attempts > 0 && sent >= write.first) {
             if lease.is_some_and(|lease| lease.nonce == write.lease.nonce) {
                 return Some(self.landed(now));
             }
@@ -394,7 +388,6 @@ impl Leasing {
             self.serves_until(),
             self.expires_at(),
             self.seen.map(|seen| seen.sent + FRESH),
-            Some(self.retry_at),
         ]
         .into_iter()
         .flatten()

@@ -142,6 +142,8 @@ fn a_frozen_active_that_thaws_in_the_middle_of_a_call_does_not_believe_its_answe
     world.run(ms(20_000));
     served_by_other_than_frozen(&world);
     world.frozen.clear();
+    world.run(ms(200));
+    served_by(&world, 1);
     world.run(ms(60_000));
     served_by(&world, 1);
     assert!(world.said(0, "stalled"));
@@ -213,7 +215,13 @@ fn an_address_that_is_detached_by_hand_goes_back_to_who_serves() {
     served_by(&world, 0);
     assert_eq!((takes_of(&world, 0), takes_of(&world, 1)), (1, 0));
     assert_eq!(world.calls[0].from, TakeFrom::Nobody, "in the call that fails if somebody was faster");
-    assert_eq!((turns(&world, 0), turns(&world, 1)), (0, 0), "the service was never touched");
+    assert_eq!((turns(&world, 0), turns(&world, 1)), (0, 0));
+    let serves = |it: &&(Time, u8, Desired)| matches!(it.2, Desired::Serve { .. });
+    assert_eq!(
+        world.wishes.iter().filter(serves).count(),
+        world.wishes.len(),
+        "the service was never touched"
+    );
     assert!(world.notices.iter().any(|(from, it)| (*from, it.row) == (0, Some(Row::Retake))));
 }
 

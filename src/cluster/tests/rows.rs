@@ -9,6 +9,7 @@ pub(super) fn pair() -> World {
     assert_eq!(world.active(), [0]);
     world.takes.clear();
     world.calls.clear();
+    world.wishes.clear();
     world.notices.clear();
     world.tags.clear();
     world
