@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Cluster;
 use super::command::Command;
 use super::event::{Failure, Running};
+use super::group::take::Gate;
 use super::node::NodeId;
 use super::settings::Fencing;
 use super::time::Time;
@@ -99,6 +100,8 @@ impl Cluster {
                 self.out.commands.push_back(Command::ReadInstance { node: id, call });
             }
         }
+        // A holder that is heard and idle (row 13) is fenced, too, and nobody is quiet then.
+        fencing_near |= self.groups.iter().any(|it| matches!(it.gate, Some(Gate::Unwell(_))));
         let call = self.out.calls + 1;
         if self.own_reads.due(fencing_near, false, overdue, call, now) {
             self.out.calls = call;

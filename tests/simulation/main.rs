@@ -38,8 +38,9 @@ use std::process::ExitCode;
 use self::args::Args;
 use self::plant::Plant;
 use self::run::Case;
-use self::search::{How, search};
+use self::search::{Found, How, search};
 use self::setup::Topology;
+use self::tally::Tally;
 
 /// Seeds of each topology in a plain `cargo test`.
 const SEEDS: u64 = 2;
@@ -97,12 +98,16 @@ fn replay(seed: u64, args: &Args, out: &mut impl Write) -> io::Result<bool> {
 
 fn all(args: &Args, out: &mut impl Write) -> io::Result<bool> {
     let (mut passed, mut failed) = (0u64, 0u64);
+    let (mut total, started) = (Tally::default(), search::real_time());
     if args.planted.is_empty() {
         for topology in topologies(args) {
-            let (good, bad) = sound(topology, args, out)?;
-            passed += good;
-            failed += bad;
+            let found = sound(topology, args, out)?;
+            passed += found.passed;
+            failed += found.failures.len() as u64;
+            total.add(&found.tally);
         }
+        writeln!(out, "== all: {passed} seeds passed, {failed} failed")?;
+        total.print(started.elapsed(), out)?;
     }
     let default = args.seeds.is_none() && args.planted.is_empty();
     let plants = if default { Plant::QUICK.to_vec() } else { args.planted.clone() };
@@ -118,7 +123,7 @@ fn all(args: &Args, out: &mut impl Write) -> io::Result<bool> {
 }
 
 /// The core as it is: no seed may fail.
-fn sound(topology: Topology, args: &Args, out: &mut impl Write) -> io::Result<(u64, u64)> {
+fn sound(topology: Topology, args: &Args, out: &mut impl Write) -> io::Result<Found> {
     let how = How { jobs: args.jobs(), all: args.all, quiet: false };
     let seeds = args.seeds.clone().unwrap_or(0..SEEDS);
     let found = search(&case(0, topology, None, args), seeds, how, out)?;
@@ -136,7 +141,7 @@ fn sound(topology: Topology, args: &Args, out: &mut impl Write) -> io::Result<(u
     let failed = found.failures.len() as u64;
     writeln!(out, "== nodes {}: {} seeds passed, {failed} failed", topology.name(), found.passed)?;
     found.tally.print(found.took, out)?;
-    Ok((found.passed, failed))
+    Ok(found)
 }
 
 /// The least that still fails: its timeline, its faults, and the command that replays them.

@@ -64,6 +64,12 @@ pub(crate) enum Next {
         group: GroupId,
         times: u32,
     },
+    /// The shell looks whether the service that failed meanwhile is dead.
+    FindsDead {
+        node: NodeId,
+        group: GroupId,
+        life: u32,
+    },
     Starts(NodeId),
     Boots(NodeId),
     Thaws(NodeId),
@@ -251,6 +257,7 @@ impl World {
             Next::Repairs { node, life, group, change } => self.repairs(node, life, group, change),
             Next::Fails { node, group, times } => self.fails(node, group, times),
             Next::Flaps { fault, cut, until } => self.flaps(fault, cut, until),
+            Next::FindsDead { node, group, life } => self.finds_dead(node, group, life),
             Next::Boots(node) => self.boot(node),
             Next::Starts(node) => self.start(node),
             Next::Thaws(node) => self.thaw(node),

@@ -147,3 +147,21 @@ fn a_holder_that_is_heard_again_is_left_alone() {
     assert_eq!(world.fences.len(), before);
     assert_eq!(world.active(), [0]);
 }
+
+#[test]
+fn a_holder_that_is_heard_and_idle_is_fenced_too() {
+    let mut world = pair(Fencing::Before, false);
+    // Its agent restarts, cannot ask EC2, and so finds neither its anchor nor that its old service runs.
+    world.cloudless = vec![0];
+    world.kill(0);
+    world.start(0);
+    world.run(ms(29_000));
+    assert!(world.fences.is_empty());
+    world.run(ms(10_000));
+    assert_eq!(world.fences.len(), 1, "{:?}", world.group(1));
+    assert!(world.takes.is_empty());
+    world.kill(0);
+    world.instances[0] = Some(Running::No);
+    world.run(ms(10_000));
+    assert_eq!(world.active(), [1]);
+}

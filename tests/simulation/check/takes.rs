@@ -296,12 +296,14 @@ impl World {
         }
     }
 
-    /// `fence-unwell`: who fences could serve, and has not stood still in the last 4 s. `fence-guarded` (d): it does not fence a node that is healthy,
+    /// `fence-unwell`: who fences could serve, and has not stood still (for
+    /// warn-after, by a clock that may be 10 % fast) in the last 4 s. `fence-guarded` (d): it does not fence a node that is healthy,
     /// active, and heard; nor itself; nor where no fencing is configured.
     pub(crate) fn check_fence(&mut self, by: NodeId, group: GroupId, whom: NodeId) {
         let machine = &self.machines[usize::from(by.0)];
         let local = &machine.groups[usize::from(group.0)];
-        let stalled = machine.stalled_for >= secs(2) && self.now.since(machine.thawed_at) < secs(4);
+        let stalled = machine.stalled_for > self.checks.dead_after * 6 / 10
+            && self.now.since(machine.thawed_at) < secs(4);
         let unwell = !local.able || !local.fit || local.memory.standby || machine.leaving() || stalled;
         let forced = self.checks.wished_lately(group, self.now);
         if unwell && machine.thawed_at < self.now && !forced {

@@ -58,6 +58,7 @@ impl World {
             && !local.memory.standby
             && !local.service.start_fails
             && !self.barred(node, id)
+            && (settings.migration_threshold == 0 || local.memory.fail_count < settings.migration_threshold)
             && !self.in_maintenance(group)
             && holder != Holder::Stranger
             && self.ec2.ill.well(node)

@@ -210,13 +210,33 @@ impl World {
         service.real = None;
         let wanted = service.wanted;
         if !runs {
-            return;
+            let life = self.machine(node).life;
+            return self.later(secs(1), Next::FindsDead { node, group, life });
         }
         self.failure_told(node, group, false);
         self.tell(node, Event::ServiceFailed { group, how: ServiceFailure::Running });
         if let Some(wanted) = wanted {
             self.start_again(node, group, wanted, takes);
         }
+    }
+
+    /// An agent that stood still finds its service dead.
+    pub(crate) fn finds_dead(&mut self, node: NodeId, group: GroupId, life: u32) {
+        let machine = &self.machines[usize::from(node.0)];
+        if machine.life != life || machine.process.is_none() {
+            return;
+        }
+        if machine.frozen(self.now) {
+            return self.later(secs(1), Next::FindsDead { node, group, life });
+        }
+        let service = &machine.groups[usize::from(group.0)].service;
+        let Some(wanted @ (Desired::Serve { .. }, _)) = service.wanted.filter(|_| !service.running) else {
+            return;
+        };
+        self.failure_told(node, group, false);
+        self.tell(node, Event::ServiceFailed { group, how: ServiceFailure::Running });
+        let takes = self.random.spread(ms(50), secs(3));
+        self.start_again(node, group, wanted, takes);
     }
 
     /// The shell looks after the rest, for as long as the core wants it to.

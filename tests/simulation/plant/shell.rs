@@ -18,10 +18,10 @@ impl World {
             (Plant::ClearThenAssign, Command::TakeAnchor { group, .. }) => {
                 self.call(node, Asks::Release { group: *group, reread: true });
             }
-            (Plant::ReleaseByReread, Command::Converge { group, desired: Desired::Standby, .. }) => {
-                if self.service(node, *group).running {
-                    self.call(node, Asks::Release { group: *group, reread: true });
-                }
+            (Plant::ReleaseByReread, Command::Converge { group, desired: Desired::Standby, .. })
+                if self.service(node, *group).running =>
+            {
+                self.call(node, Asks::Release { group: *group, reread: true });
             }
             _ => {}
         }

@@ -38,10 +38,10 @@ impl Core {
                 *answer = Ok(());
             }
             (_, Event::HeartbeatReceived(beat)) => self.twist_beat(plant, beat),
-            (Plant::StoppingIsStopped, Event::InstanceRead { answer, .. }) => {
-                if *answer == Ok(Some(Running::Ending)) {
-                    *answer = Ok(Some(Running::No));
-                }
+            (Plant::StoppingIsStopped, Event::InstanceRead { answer, .. })
+                if *answer == Ok(Some(Running::Ending)) =>
+            {
+                *answer = Ok(Some(Running::No));
             }
             (Plant::FencesUnwell, Event::AbilityChanged { able, .. }) => *able = Ok(()),
             // Only the first answer of a process is heard: without it, silence would not count at all.
