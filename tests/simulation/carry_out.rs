@@ -73,9 +73,11 @@ impl World {
     pub(crate) fn thaw(&mut self, node: NodeId) {
         let (now, timer_first) = (self.now, self.random.chance(500));
         let machine = self.machine(node);
-        if machine.frozen(now) {
+        // Another process than the one that stood still, or still frozen for longer.
+        if machine.frozen(now) || machine.frozen_until == Time::ZERO {
             return;
         }
+        machine.frozen_until = Time::ZERO;
         machine.thawed_at = now;
         self.checks.stir(now);
         let machine = self.machine(node);
