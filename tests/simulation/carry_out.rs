@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use standin::cluster::{Command, Counter, Event, GroupId, Heartbeat, NodeId, Role, Time};
+use standin::cluster::{Command, Counter, Event, GroupId, Heartbeat, NodeId, Role, Time, Wish};
 
 use crate::chance::{Chance, ms, secs};
 use crate::model::calls::{Answer, Asks};
@@ -87,6 +87,9 @@ impl World {
             self.tell(node, Event::Ticked);
         }
         for event in waiting {
+            if let Event::Asked(Wish::TakeOver(group)) = event {
+                self.checks.wished(group, now);
+            }
             if self.machine(node).life == life {
                 self.tell(node, event);
             }
