@@ -236,7 +236,9 @@ impl Group {
 
     /// In rows that change nothing, an active node goes on serving without changing EC2.
     fn keep(&mut self, row: Row, out: &mut Outbox) {
-        if self.role == Role::Active && row != Row::Maintenance {
+        // In maintenance nothing begins, but what repairs EC2 ends.
+        let repairs = self.desired == Some(Desired::Serve { repair: true });
+        if self.role == Role::Active && (row != Row::Maintenance || repairs) {
             self.serve(false, out);
         }
     }

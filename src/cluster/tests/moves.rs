@@ -196,3 +196,16 @@ fn a_forced_takeover_passes_a_stranger_and_a_heard_holder_but_not_maintenance() 
     assert_eq!(world.active(), [0]);
     assert!(world.said(1, "force-refused"));
 }
+
+#[test]
+fn in_maintenance_the_rest_is_not_repaired() {
+    let mut world = pair(|_| {});
+    assert_eq!(world.desired[0], Some(Desired::Serve { repair: true }));
+    world.tell(0, Event::Asked(Wish::Maintenance(GroupId(0), true)));
+    world.run(ms(100));
+    assert_eq!(world.active(), [0]);
+    assert_eq!(world.desired[0], Some(Desired::Serve { repair: false }));
+    world.tell(0, Event::Asked(Wish::Maintenance(GroupId(0), false)));
+    world.run(ms(20_000));
+    assert_eq!(world.desired[0], Some(Desired::Serve { repair: true }));
+}
