@@ -55,6 +55,8 @@ pub(super) struct World {
     pub(super) desired: Vec<Option<Desired>>,
     /// Everything that was wanted of whose service.
     pub(super) wishes: Vec<(Time, u8, Desired)>,
+    /// So many milliseconds pass until the world is as a node wants it.
+    pub(super) converging: u64,
     pub(super) exited: Vec<u8>,
     pub(super) datagrams: Vec<Heartbeat>,
     /// DynamoDB: what stands there, and how calls fail.
@@ -124,6 +126,7 @@ impl World {
             tags: Vec::new(),
             desired: vec![None; nodes],
             wishes: Vec::new(),
+            converging: 10,
             exited: Vec::new(),
             datagrams: Vec::new(),
             table: None,
@@ -319,6 +322,7 @@ impl World {
                 if !self.stuck.contains(&node) {
                     self.later(10, node, Event::Converged { group, change });
                 }
+                self.later(self.converging, node, Event::Converged { group, change });
             }
             Command::Store { group, memory } => {
                 if node == 0 {

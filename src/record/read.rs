@@ -176,8 +176,8 @@ impl Recording {
     fn note_torn(&mut self, path: &Path, number: usize) {
         let path = path.display();
         self.notes.push(format!(
-            "line {number} of {path} is torn, and left out: the agent or the machine crashed there, or the disk \
-             was full"
+            "line {number} of {path} is torn, and left out: the agent or the machine crashed there, the \
+             disk was full, or it is just being written"
         ));
     }
 }

@@ -73,10 +73,11 @@ impl Ring {
     /// # Errors
     /// The disk.
     pub fn write(&mut self, line: Line) -> io::Result<()> {
-        let text = self.encoder.encode(line)?;
-        self.written += text.len() as u64 + 1;
-        self.file.write_all(text.as_bytes())?;
-        self.file.write_all(b"\n")
+        let mut text = self.encoder.encode(line)?;
+        text.push('\n');
+        self.written += text.len() as u64;
+        // In one piece: whoever reads meanwhile sees whole lines.
+        self.file.write_all(text.as_bytes())
     }
 
     /// Hands everything to the system.

@@ -190,6 +190,7 @@ impl Drop for Run {
 }
 
 /// A whole agent with a lease that it renews, a process in a real cgroup as its service, the real guard.
+#[allow(clippy::print_stdout, reason = "what was not tested, and what was seen, is said")]
 fn its_service_dies(by: Signal) {
     let scripts = Scripts::new();
     let folder = scripts.0.path();

@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::super::command::Command;
 use super::super::decision::Row;
 use super::super::event::{Failure, Running};
+use super::super::heartbeat::Role;
 use super::super::node::NodeId;
 use super::super::notice::Level;
+use super::super::peer::Peer;
 use super::super::settings::{FRESH, Fencing, SETTLE};
 use super::super::time::Time;
 use super::take::Gate;
@@ -81,6 +83,13 @@ impl Group {
         out: &mut Outbox,
     ) -> Option<Gate> {
         let node = self.to_fence(row, cx)?;
+        let heard = cx.peers.iter().find(|peer| peer.id == node && peer.heard(cx.now, cx.settings));
+        if let Some(peer) = heard.filter(|_| self.lease.is_some()) {
+            // Without its lease it has stood down, and its guard has seen to that; if it serves, it has renewed, and
+            // the next read will show it.
+            self.fence = None;
+            return peer.says_active(self.id).then_some(Gate::Step(cx.now + cx.settings.interval));
+        }
         if let Some(why) = unwell(cx) {
             return Some(Gate::Unwell(why));
         }
@@ -118,8 +127,10 @@ impl Group {
             self.fence = None;
             return;
         }
-        // It stood down and says so: there is nothing left to protect against.
-        if peer.is_some_and(|peer| peer.heard(cx.now, cx.settings) && !peer.says_active(self.id)) {
+        // It stood down and says so: there is nothing left to protect against. (A holder that is heard and idle, row
+        // 13, may have a service that still runs: nothing was taken from it yet.)
+        let stood_down = |peer: &Peer| peer.heard(cx.now, cx.settings) && !peer.says_active(self.id);
+        if self.role == Role::Active && peer.is_some_and(stood_down) {
             self.fence = None;
             return;
         }

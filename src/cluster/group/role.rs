@@ -92,7 +92,9 @@ impl Group {
         let id = out.random.next();
         // Where only one may run, the service stops once somebody is ready to take over.
         let runs_alone = self.settings(cx).cold || self.lease.is_some();
-        let stopped = !runs_alone || self.role == Role::Standby;
+        // Also a node that stands by already may still be stopping it, or have found it running at its start.
+        let down = self.desired == Some(Desired::Standby) && self.converged;
+        let stopped = !runs_alone || (self.role == Role::Standby && down);
         self.offer = Some(Made::new(id, self.term, to, stopped, cx.settings.call_timeout, cx.now));
         out.urgent = true;
         let whom = to.map_or("whoever is eligible".into(), |node| format!("{{node {}}}", node.0));
@@ -142,7 +144,7 @@ impl Group {
         if offer.proceed(answered, down, cx.settings.call_timeout, cx.now) {
             out.urgent = true;
         }
-        if self.role == Role::Active && offer.stops && !self.memory.maintenance.on {
+        if offer.stops && !self.memory.maintenance.on {
             self.want(Desired::Standby, out);
         }
         let Some(offer) = &mut self.offer else { return };

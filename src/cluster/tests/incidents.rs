@@ -42,12 +42,13 @@ impl Tape {
                 self.ring.write(Line::Decided(now, stance.0, stance.1)).unwrap();
             }
         }
-        for command in commands {
-            if let Command::Tell(notice) = command {
-                self.ring.write(Line::told(notice)).unwrap();
-            } else if !matches!(command, Command::Send(_)) {
-                self.ring.write(Line::Command(now, command.clone())).unwrap();
-            }
+        for command in commands.iter().filter(|it| !matches!(it, Command::Send(_))) {
+            let line = if let Command::Tell(notice) = command {
+                Line::told(notice)
+            } else {
+                Line::Command(now, command.clone())
+            };
+            self.ring.write(line).unwrap();
         }
     }
 

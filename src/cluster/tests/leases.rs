@@ -309,3 +309,49 @@ fn a_fit_node_takes_what_an_unfit_one_gives_back() {
     assert_eq!(world.active(), [1]);
     assert_eq!(world.group(1).reason.0, Row::Offered);
 }
+
+#[test]
+fn who_stops_offers_the_group_as_stopped_only_when_its_service_has() {
+    let mut world = pair();
+    world.converging = 1_000;
+    world.tell(1, Event::AbilityChanged { group: GroupId(0), able: Err("no".into()) });
+    world.run(ms(500));
+    world.tell(0, Event::ShutdownAsked(Shutdown::Stop));
+    while world.desired[0] != Some(Desired::Standby) {
+        world.run(ms(5));
+    }
+    // Found by the simulator: somebody becomes able while the leaving node, already standby, still stops.
+    world.tell(1, Event::AbilityChanged { group: GroupId(0), able: Ok(()) });
+    world.run(ms(950));
+    assert_eq!(owner(&world), Some(0), "{:?}", world.notices);
+    world.run(ms(4_000));
+    assert_eq!(world.active(), [1]);
+}
+
+#[test]
+fn a_thawed_holder_that_is_heard_is_not_fenced() {
+    let mut world = World::empty(leased(Duration::ZERO), Held::Nobody);
+    world.settings.groups[0].fencing = Fencing::Before;
+    world.fence_answer = Err(Failure::Passing);
+    world.start(0);
+    world.run(ms(10_000));
+    world.start(1);
+    world.run(ms(60_000));
+    world.frozen = vec![0];
+    while !world.said(1, "fencing") {
+        world.run(ms(5));
+    }
+    // It thaws, and cannot renew: it is heard, and stands by. Found by the simulator: fencing began anew with every
+    // datagram, and shot it as soon as it had renewed.
+    world.table_fails = Some(Failure::Passing);
+    world.frozen.clear();
+    world.run(ms(1_000));
+    let (said, fences) = (world.notices.len(), world.fences.len());
+    world.run(ms(3_000));
+    world.table_fails = None;
+    world.run(ms(30_000));
+    assert_eq!(world.active().len(), 1);
+    assert_eq!(world.fences.len(), fences);
+    let again = world.notices[said..].iter().filter(|(_, notice)| notice.id == "fencing").count();
+    assert_eq!(again, 0);
+}

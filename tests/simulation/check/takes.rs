@@ -139,14 +139,15 @@ impl World {
         let heard = !heard_by.is_empty();
         let guarded = node != by && heard && self.healthy(node, group) && known && !spared;
         let it = usize::from(node.0);
-        let unstoppable = self.ec2.protected[it] && settings.take_when_fencing_fails;
+        // Whoever has chosen to take when fencing fails is not promised this.
+        let chosen = settings.take_when_fencing_fails;
         let service = &self.machines[it].groups[at].service;
         Judgement {
             guarded: guarded.then_some(node),
             heard_by,
             offered: self.offers(node, by, group),
             gone: self.gone(node, by),
-            fenced: unstoppable || self.ec2.instances[it].now() == Running::No || !service.running,
+            fenced: chosen || self.ec2.instances[it].now() == Running::No || !service.running,
             stopped: !service.running,
             sent: self.now,
         }

@@ -9,7 +9,7 @@ use crate::chance::{Chance, ms, secs};
 use crate::model::ec2::Holder;
 use crate::model::net::Trouble;
 use crate::model::service::name;
-use crate::world::{Next, World};
+use crate::world::{FAULTY, Next, World};
 
 impl World {
     pub(crate) fn begin(&mut self, at: usize) {
@@ -267,6 +267,9 @@ impl World {
             }
         }
         // What is under way has to have happened: calls that land late, instances that are being stopped.
+        if self.now > Time::ZERO + FAULTY + secs(600) {
+            return self.fail("peace", "instances are stopped ten minutes after the healing".into());
+        }
         let all_run = self.ec2.instances.iter().all(|it| it.now() == Running::Yes);
         if step < 3 || self.last_landing > self.now || !all_run {
             return self.later(secs(2), Next::Heals(step + 1));

@@ -142,7 +142,7 @@ impl World {
             self.later(CALL_TIMEOUT, Next::Answered { node: by, life, answer });
         }
         if let Some(after) = acts_after {
-            if asks.writes() {
+            if asks.writes() && !self.healed {
                 self.last_landing = self.last_landing.max(self.now + after);
             }
             let call = Call { by, life, sent: self.now, answer_takes, asks, judgement };
