@@ -209,3 +209,23 @@ fn in_maintenance_the_rest_is_not_repaired() {
     world.run(ms(20_000));
     assert_eq!(world.desired[0], Some(Desired::Serve { repair: true }));
 }
+
+#[test]
+fn a_cold_service_that_was_offered_as_stopped_does_not_start_while_the_offer_lasts() {
+    let mut world = pair(|group| group.cold = true);
+    world.take_answer = Some(Failure::Refused);
+    // Its agent restarts: a standby whose anchor it is, and which is not fit (row 10).
+    world.kill(0);
+    world.start(0);
+    world.tell(0, Event::ServiceChanged { group: GroupId(0), fit: false });
+    while !world.said(0, "offered") || world.desired[0] != Some(Desired::Standby) {
+        world.run(ms(5));
+    }
+    world.run(ms(200));
+    assert!(world.said(1, "take-refused"), "node 1 has heard that it may take");
+    world.tell(0, Event::ServiceChanged { group: GroupId(0), fit: true });
+    world.run(ms(9_000));
+    assert!(world.active().is_empty(), "another call of node 1 may be under way");
+    world.run(ms(6_000));
+    assert_eq!(world.active(), [0]);
+}
