@@ -54,9 +54,17 @@ impl Group {
     /// over, keeps the group from everybody else for as long as it renews. So it gives the lease back. (Without a
     /// lease EC2 decides that by itself: who does not hold the anchor is not the owner.)
     pub(super) fn tend_aside(&mut self, cx: &Context<'_>, out: &mut Outbox) {
+        let anchor = self.knowledge.anchor(cx.now).1;
         // Somebody who moves it away is another matter: there the calls work.
-        let fails = self.take.failures > 0 && self.knowledge.anchor(cx.now).1 != Some(Owner::Mine);
-        self.without_anchor = if fails { self.without_anchor.or(Some(cx.now)) } else { None };
+        let fails = self.take.failures > 0 && anchor != Some(Owner::Mine);
+        // What EC2 does not tell us it tells the peers.
+        let elsewhere = |owner: Owner| owner != Owner::Theirs(cx.settings.me);
+        let told = anchor.is_none()
+            && self
+                .members(cx)
+                .filter(|peer| peer.heard(cx.now, cx.settings))
+                .any(|peer| peer.report(self.id).and_then(|report| report.owner).is_some_and(elsewhere));
+        self.without_anchor = if fails || told { self.without_anchor.or(Some(cx.now)) } else { None };
         if self.lease.is_none() || self.role == Role::Standby || self.memory.maintenance.on {
             return;
         }

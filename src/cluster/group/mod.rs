@@ -304,7 +304,7 @@ impl Group {
             term: self.term,
             eligible: self.ineligible(cx).is_none(),
             fit: self.fit_here(cx),
-            owner: self.owner(cx.now).1,
+            owner: self.knowledge.anchor(cx.now).1,
             fail_count: self.memory.fail_count,
             maintenance: self.memory.maintenance,
             offer: self.offer.as_ref().and_then(|offer| offer.as_said(cx.now)),

@@ -370,6 +370,18 @@ fn a_holder_that_cannot_take_the_anchor_gives_the_lease_to_one_that_can() {
 }
 
 #[test]
+fn a_holder_that_does_not_reach_ec2_is_told_that_its_anchor_has_gone() {
+    let mut world = pair();
+    // Found by the simulator: only the peers can see that somebody has detached it.
+    world.cloudless = vec![0];
+    world.run(ms(60_000));
+    assert_eq!(world.active(), [0], "unknown alone moves nothing");
+    world.holder[0] = Held::Orphaned;
+    world.run(ms(70_000));
+    assert_eq!((world.active(), world.holder[0]), (vec![1], Held::By(1)));
+}
+
+#[test]
 fn nobody_stands_aside_for_a_node_that_could_not_either() {
     let mut world = pair();
     world.tell(1, Event::AbilityChanged { group: GroupId(0), able: Err("no".into()) });
