@@ -320,9 +320,8 @@ impl World {
                     self.wishes.push((self.now, node, desired));
                 }
                 if !self.stuck.contains(&node) {
-                    self.later(10, node, Event::Converged { group, change });
+                    self.later(self.converging, node, Event::Converged { group, change });
                 }
-                self.later(self.converging, node, Event::Converged { group, change });
             }
             Command::Store { group, memory } => {
                 if node == 0 {
