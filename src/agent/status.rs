@@ -8,11 +8,11 @@ use std::time::Duration;
 use super::clock;
 use super::heart::Look;
 use super::shell::{Seen, Shell};
-use crate::cluster::snapshot::{GroupView, LinkView, PeerView};
+use crate::cluster::snapshot::{Fencing, GroupView, LeaseView, LinkView, PeerView};
 use crate::cluster::{Desired, LinkState, NodeId, Owner, PeerState, Role, Time};
 use crate::config;
 use crate::control::protocol::{
-    Agent, Anchor, CallError, Group, Hook, Link, Node, Resource, Status, Takeable, VERSION,
+    Agent, Anchor, CallError, Fence, Group, Hook, Lease, Link, Node, Resource, Status, Takeable, VERSION,
 };
 
 /// What is on disk, besides the log.
@@ -100,6 +100,10 @@ fn group(shell: &Shell, view: &GroupView, now: Time) -> Group {
         maintenance: view.maintenance,
         standby: view.standby,
         fit: view.fit,
+        fail_count: view.fail_count,
+        barred: view.barred,
+        fence: view.fence.map(|(node, how)| Fence { node: name(&node), state: fencing(how).to_owned() }),
+        lease: view.lease.map(|it| lease(shell, it)),
         fencing: settings.fencing.word().to_owned(),
         desired: view.desired.map(|(desired, _)| wish(desired).to_owned()),
         reached: view.desired.is_some_and(|(_, reached)| reached),
@@ -145,6 +149,10 @@ fn absent(shell: &Shell, view: &GroupView) -> Group {
         maintenance: false,
         standby: false,
         fit: true,
+        fail_count: 0,
+        barred: false,
+        fence: None,
+        lease: None,
         fencing: "none".to_owned(),
         desired: None,
         reached: false,
@@ -197,15 +205,39 @@ fn takeable(shell: &Shell, view: &GroupView) -> Takeable {
         (Role::Standby, _) if !view.member => (false, "this node is not in the group".to_owned()),
         (Role::Standby, None) => match &view.gate {
             None => (true, "this node has what it needs, and has read the anchor within 30 s".to_owned()),
-            Some(gate) => (false, gate.clone()),
+            Some(gate) => (false, shell.names.text(gate)),
         },
-        (Role::Standby, Some(why)) => (false, why.clone()),
+        (Role::Standby, Some(why)) => (false, shell.names.text(why)),
         (Role::Active, _) if by.is_empty() => {
             (false, "no other node of the group says that it could take it".to_owned())
         }
         (Role::Active, _) => (true, format!("{} could take it", by.join(", "))),
     };
     Takeable { works, because, by }
+}
+
+fn lease(shell: &Shell, view: LeaseView) -> Lease {
+    let owner = match (view.owner, view.age) {
+        (Some(node), _) if shell.config.nodes.get(usize::from(node.0)).is_none() => "a stranger",
+        (Some(node), _) => shell.names.node(node),
+        (None, Some(_)) => "nobody",
+        (None, None) => "unknown",
+    };
+    Lease {
+        owner: owner.to_owned(),
+        valid_for_ms: view.valid_for.map(ms),
+        expires_in_ms: view.expires_in.map(ms),
+        read_age_ms: view.age.map(ms),
+        failed_calls: view.failures,
+    }
+}
+
+fn fencing(how: Fencing) -> &'static str {
+    match how {
+        Fencing::Asked => "asked",
+        Fencing::Accepted => "accepted",
+        Fencing::Failed => "failed",
+    }
 }
 
 fn hooks(seen: &Seen, now: Time) -> Vec<Hook> {

@@ -124,6 +124,40 @@ pub struct GroupView {
     pub standby: bool,
     /// The service is fit here.
     pub fit: bool,
+    /// How often it has failed here, until cleanup or failure-timeout.
+    pub fail_count: u32,
+    /// It has failed so often that it is barred from this node.
+    pub barred: bool,
+    /// The lease that owns the group; `None`: the anchor does.
+    pub lease: Option<LeaseView>,
+    /// Whose instance is being stopped, and how far that is.
+    pub fence: Option<(NodeId, Fencing)>,
+}
+
+/// A group's lease.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct LeaseView {
+    /// Whose name stands in the table, as far as it was read; `None`: nobody's, or nothing was read yet.
+    pub owner: Option<NodeId>,
+    /// It is ours: for how long this node may still serve if it is not renewed.
+    pub valid_for: Option<Duration>,
+    /// It is another's: when this node may take it if it is not renewed; zero: it has run out.
+    pub expires_in: Option<Duration>,
+    /// How long ago the request of the last good read was sent, or our own last write was answered.
+    pub age: Option<Duration>,
+    /// How many answers in a row were none.
+    pub failures: u32,
+}
+
+/// How far fencing is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fencing {
+    /// EC2 is asked, and has not answered.
+    Asked,
+    /// EC2 has accepted the call; the instance has not stopped yet.
+    Accepted,
+    /// It has failed; a minute later it is tried again.
+    Failed,
 }
 
 pub(super) fn of(cluster: &Cluster, now: super::Time) -> Snapshot {
@@ -197,5 +231,9 @@ fn group_view(group: &Group, cx: &Context<'_>) -> GroupView {
         maintenance: group.memory.maintenance.on,
         standby: group.memory.standby,
         fit: group.fit,
+        fail_count: group.memory.fail_count,
+        barred: group.barred(cx),
+        lease: group.lease_view(cx.now),
+        fence: group.fencing(),
     }
 }

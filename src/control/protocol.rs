@@ -149,8 +149,20 @@ pub struct Group {
     pub standby: bool,
     /// Whether the service is fit here.
     pub fit: bool,
-    /// How it is made sure that a lost node does not run: "none".
+    /// How often the service has failed here, until cleanup or failure-timeout.
+    #[serde(default)]
+    pub fail_count: u32,
+    /// Whether it has failed so often that it is barred from this node.
+    #[serde(default)]
+    pub barred: bool,
+    /// How it is made sure that a lost node does not run: "none", "before", "alongside".
     pub fencing: String,
+    /// The fencing that is under way, or has failed.
+    #[serde(default)]
+    pub fence: Option<Fence>,
+    /// The lease that owns the group; `None`: the anchor's holder does.
+    #[serde(default)]
+    pub lease: Option<Lease>,
     /// What this node does about the group's world: "serve", "serve, change nothing in EC2", "standby";
     /// nothing yet after a start.
     pub desired: Option<String>,
@@ -177,6 +189,30 @@ pub struct Anchor {
     pub read_age_ms: Option<u64>,
     /// How many reads in a row have failed.
     pub failed_reads: u32,
+}
+
+/// A group's lease, in DynamoDB.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Lease {
+    /// Whose it is, as far as the table was read: a node's name, "nobody", "a stranger", "unknown".
+    pub owner: String,
+    /// It is this node's: for how long it may still serve if DynamoDB does not renew it.
+    pub valid_for_ms: Option<u64>,
+    /// It is another node's: when this node may take it if it is not renewed; 0: it has run out.
+    pub expires_in_ms: Option<u64>,
+    /// How long ago the table was last read, or written by this node.
+    pub read_age_ms: Option<u64>,
+    /// How many calls in a row DynamoDB did not answer, or refused.
+    pub failed_calls: u32,
+}
+
+/// The fencing of one node.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Fence {
+    /// Whose instance is being stopped.
+    pub node: String,
+    /// "asked": EC2 has not answered; "accepted": the instance has not stopped yet; "failed".
+    pub state: String,
 }
 
 /// One resource, according to EC2.

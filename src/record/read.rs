@@ -140,7 +140,8 @@ impl Recording {
     /// See [`ReadError`].
     pub fn parse(text: &str, path: &Path) -> Result<Self, ReadError> {
         let mut recording = Self::default();
-        for (number, line) in (1..).zip(text.split_inclusive('\n')) {
+        let mut lines = (1..).zip(text.split_inclusive('\n')).peekable();
+        while let Some((number, line)) = lines.next() {
             if line.starts_with(BEGIN) {
                 match header(line, number, path) {
                     Ok(header) => recording.segments.push(Segment {
@@ -150,8 +151,11 @@ impl Recording {
                         text: String::new(),
                         number: number + 1,
                     }),
-                    // Torn right here: nothing of this segment is left.
-                    Err(ReadError::Corrupt { .. }) if !line.ends_with('\n') => {
+                    // Torn right here: nothing of this segment is left. (An agent that goes on in this file ends the
+                    // line, and begins anew.)
+                    Err(ReadError::Corrupt { .. })
+                        if lines.peek().is_none_or(|(_, next)| next.starts_with(BEGIN)) =>
+                    {
                         recording.note_torn(path, number)
                     }
                     Err(error) => return Err(error),

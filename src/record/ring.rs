@@ -100,6 +100,12 @@ fn proceed(path: &Path) -> io::Result<Option<(File, u64)>> {
     let head = format!("{{\"standin-recording\":{{\"format\":{FORMAT},");
     (&file).take(head.len() as u64).read_to_end(&mut first)?;
     let length = file.metadata()?.len();
+    if length < head.len() as u64 && head.as_bytes().starts_with(&first) {
+        // A crash came before its first header: the other file has all that there is, and is to stay.
+        file.set_len(0)?;
+        file.rewind()?;
+        return Ok(Some((file, 0)));
+    }
     if first != head.as_bytes() || length >= FILE_BYTES {
         return Ok(None);
     }

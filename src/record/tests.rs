@@ -260,3 +260,42 @@ fn a_file_of_another_kind_is_not_continued() {
     assert!(Path::new(&second).exists());
     assert!(std::fs::read_to_string(&first).unwrap().contains("at_ns"), "it may be of an older version");
 }
+
+#[test]
+fn a_header_that_a_crash_has_torn_costs_nothing_else() {
+    let core = Cluster::new(Settings { nodes: 1, links: 1, ..Settings::default() }, Time::ZERO);
+    let header = || Header::new(&Names::default(), "boot", &core).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let [first, second] = ring::files(folder.path());
+    let agent = || {
+        let mut ring = Ring::open(folder.path()).unwrap();
+        ring.begin(header(), false).unwrap();
+        ring.write(Line::Input(Time::ZERO, Event::Ticked)).unwrap();
+        ring.flush().unwrap();
+    };
+    agent();
+    let whole = std::fs::read(&first).unwrap();
+    for torn in [60, 200] {
+        // A second one dies in the middle of its header, and a third one goes on after it.
+        let half = [whole.as_slice(), &whole[..torn]].concat();
+        std::fs::write(&first, half).unwrap();
+        assert_eq!(Recording::read_ring(folder.path()).unwrap().segments.len(), 1);
+        agent();
+        let recording = Recording::read_ring(folder.path()).unwrap();
+        assert_eq!(recording.segments.len(), 2, "{:?}", recording.notes);
+        assert!(recording.notes[0].starts_with("line 3 of "), "{:?}", recording.notes);
+    }
+    // A header that is followed by its lines is not torn: somebody has edited it.
+    let text = String::from_utf8(whole.clone()).unwrap().replacen("\"boot\":", "\"boot\"", 1);
+    assert!(matches!(Recording::parse(&text, &first), Err(ReadError::Corrupt { line: 1, .. })));
+    // One dies before its header, in the file that it has just emptied: the other one stays.
+    for begun in ["", "{\"standin-rec"] {
+        std::fs::write(&first, &whole).unwrap();
+        std::fs::write(&second, begun).unwrap();
+        let later = std::fs::metadata(&first).unwrap().modified().unwrap() + Duration::from_secs(1);
+        std::fs::File::options().write(true).open(&second).unwrap().set_modified(later).unwrap();
+        agent();
+        assert_eq!(std::fs::read(&first).unwrap(), whole);
+        assert_eq!(Recording::read_ring(folder.path()).unwrap().segments.len(), 2);
+    }
+}

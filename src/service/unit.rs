@@ -17,6 +17,11 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// A killed process is gone within this, unless the kernel holds it.
 const GONE: Duration = Duration::from_secs(1);
 
+/// What is asked about a unit.
+const PROPERTIES: &[&str] = &["LoadState", "ActiveState", "UnitFileState", "ControlGroup", "Slice"];
+/// The slice that all others are in.
+const ROOT_SLICE: &str = "-.slice";
+
 /// One unit.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Unit {
@@ -30,6 +35,8 @@ pub struct Shown {
     pub cgroup: Cgroup,
     /// "active", "inactive", "failed", "activating", …
     pub state: String,
+    /// systemd starts it when the machine boots.
+    pub at_boot: bool,
 }
 
 /// Why something could not be done with a unit.
@@ -83,7 +90,7 @@ impl Unit {
     /// # Errors
     /// No answer in time, or there is no such unit.
     pub async fn show(&self) -> Result<Shown, UnitError> {
-        let said = show(&self.name, &["LoadState", "ActiveState", "ControlGroup", "Slice"]).await?;
+        let said = show(&self.name, PROPERTIES).await?;
         let of = |key: &str| property(&said, key).unwrap_or_default().to_owned();
         if of("LoadState") != "loaded" {
             return Err(UnitError::NotThere { unit: self.name.clone(), state: of("LoadState") });
@@ -91,12 +98,11 @@ impl Unit {
         let mut path = of("ControlGroup");
         if path.is_empty() {
             // It does not run: then it has none yet, but its slice says where it will be.
-            let slice = show(&of("Slice"), &["ControlGroup"]).await?;
-            let slice = property(&slice, "ControlGroup").unwrap_or_default().trim_end_matches('/');
-            path = format!("{slice}/{}", self.name);
+            path = format!("{}/{}", slice(&of("Slice")).await?, self.name);
         }
         let cgroup = Cgroup::of_unit(&self.name, &path).map_err(UnitError::Cgroup)?;
-        Ok(Shown { cgroup, state: of("ActiveState") })
+        // "enabled-runtime" lasts until the next boot only.
+        Ok(Shown { cgroup, state: of("ActiveState"), at_boot: of("UnitFileState") == "enabled" })
     }
 
     /// Starts it, and waits until it has started.
@@ -114,9 +120,21 @@ impl Unit {
     pub async fn stop(&self, cgroup: Option<&Cgroup>, bound: Duration) -> Result<(), UnitError> {
         let stopped = systemctl(&["stop", "--quiet", "--", &self.name], bound).await;
         // What its own stop leaves behind (KillMode=process, say) has stopped too then.
-        match cgroup {
-            Some(cgroup) => self.kill(cgroup).await,
-            None => stopped.map(drop),
+        let Some(cgroup) = cgroup else { return stopped.map(drop) };
+        self.kill(cgroup).await?;
+        match stopped {
+            // systemd has not been told, so that `Restart=` may bring back what was killed.
+            Err(error @ UnitError::Failed { .. }) if !self.is_down().await => Err(error),
+            // Told, it goes on with the stop by itself.
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Whether systemd says that it does not run, and is not about to.
+    async fn is_down(&self) -> bool {
+        match self.show().await {
+            Ok(shown) => matches!(shown.state.as_str(), "inactive" | "failed"),
+            Err(error) => matches!(error, UnitError::NotThere { .. }),
         }
     }
 
@@ -136,6 +154,26 @@ impl Unit {
             Err(_elapsed) => Err(UnitError::StillThere { unit: self.name.clone(), processes: left }),
         }
     }
+}
+
+/// Where a slice is; one that nothing is in has no cgroup yet, but its name says where that will be.
+async fn slice(name: &str) -> Result<String, UnitError> {
+    let of = async |unit: &str| {
+        let shown = show(unit, &["ControlGroup"]).await?;
+        Ok(property(&shown, "ControlGroup").unwrap_or_default().trim_end_matches('/').to_owned())
+    };
+    let path: String = of(name).await?;
+    if !path.is_empty() || name == ROOT_SLICE {
+        return Ok(path);
+    }
+    Ok(of(ROOT_SLICE).await? + &below_root(name))
+}
+
+/// A slice's place below the root slice: "a-b.slice" is in "a.slice" (systemd.slice(5)).
+fn below_root(slice: &str) -> String {
+    let name = slice.strip_suffix(".slice").unwrap_or(slice);
+    let ends = name.match_indices('-').map(|(at, _)| at).chain([name.len()]);
+    ends.map(|end| format!("/{}.slice", &name[..end])).collect()
 }
 
 async fn show(unit: &str, properties: &[&str]) -> Result<String, UnitError> {
@@ -204,6 +242,13 @@ mod tests {
         assert_eq!(property(shown, "Slice"), Some("system.slice"));
         assert_eq!(property(shown, "ControlGroup"), Some(""));
         assert_eq!(property(shown, "Load"), None);
+    }
+
+    #[test]
+    fn a_slice_is_in_the_slices_that_its_name_begins_with() {
+        // systemd.slice(5): "foo-bar.slice is located within foo.slice, which in turn is located in the root slice".
+        assert_eq!(below_root("system.slice"), "/system.slice");
+        assert_eq!(below_root("foo-bar-x.slice"), "/foo.slice/foo-bar.slice/foo-bar-x.slice");
     }
 
     #[tokio::test]

@@ -76,6 +76,12 @@ fn what_would_make_fencing_fail_is_said_beforehand_and_holds() {
     assert_eq!(state_of_a(&pair), InstanceState::Running);
     let calls = b.line.calls.lock().unwrap().iter().filter(|it| **it == "StopInstances").count();
     assert_eq!(calls, 1, "what is refused is not repeated at once");
+    let fence = b.group().fence.unwrap();
+    assert_eq!((fence.node.as_str(), fence.state.as_str()), ("ivr-a", "failed"));
+    let takeover = b.group().takeover;
+    assert!(!takeover.works && takeover.because == "ivr-a could not be fenced", "{takeover:?}");
+    let problems = b.status().problems.join("\n");
+    assert!(problems.contains("ivr: fencing of ivr-a has failed, so that ivr-a may still run"), "{problems}");
 }
 
 fn leased() -> (Pair, Arc<Leases>) {
@@ -135,10 +141,17 @@ fn without_dynamodb_nobody_is_active() {
 fn a_lease_without_dynamodb() {
     let (pair, leases) = leased();
     let (active, standby) = settled_by_lease(&pair, &leases);
+    let name = active.status().node;
+    let (ours, theirs) = (active.group().lease.unwrap(), standby.group().lease.unwrap());
+    assert!(ours.owner == name && theirs.owner == name, "{ours:?} {theirs:?}");
+    assert!(ours.valid_for_ms.is_some() && theirs.expires_in_ms.is_some(), "{ours:?} {theirs:?}");
     leases.down.store(true, Ordering::Relaxed);
     until("the active one stands down", 20, || active.group().role == "standby");
     assert_eq!(standby.group().role, "standby");
+    let lease = active.group().lease.unwrap();
+    assert!(lease.failed_calls > 0 && lease.valid_for_ms.is_none(), "{lease:?}");
     let problems = active.status().problems.join("\n");
+    assert!(problems.contains("ivr: DynamoDB has failed"), "{problems}");
     assert!(problems.contains("PutItem") || problems.contains("GetItem"), "{problems}");
     leases.down.store(false, Ordering::Relaxed);
     until("one is active again", 40, || active.group().role == "active" || standby.group().role == "active");

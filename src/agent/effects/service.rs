@@ -20,6 +20,8 @@ const START: Duration = Duration::from_secs(120);
 const STOP_AGAIN: Duration = Duration::from_millis(250);
 /// systemd is asked again after this where the unit is, if it did not say.
 const FIND_AGAIN: Duration = Duration::from_secs(5);
+/// And so often whether that has changed.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// Starts and stops the service for as long as the agent runs.
 pub(super) async fn keep(
@@ -66,16 +68,27 @@ pub(super) async fn keep(
 
 /// Learns where the unit's processes are, before anybody has to know in a hurry.
 async fn find(shell: Arc<Shell>, group: GroupId, unit: Unit) {
-    let Some((_, world)) = shell.group(group) else { return };
-    while let Err(why) = look(&shell, world, &unit).await {
+    let Some((settings, world)) = shell.group(group) else { return };
+    while let Err(why) = look(&shell, settings, world, &unit).await {
         shell.able(group, Need::Service, Err(why));
         tokio::time::sleep(FIND_AGAIN).await;
     }
     shell.able(group, Need::Service, Ok(()));
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        // No answer is no news.
+        let _shown = look(&shell, settings, world, &unit).await;
+    }
 }
 
-async fn look(shell: &Shell, world: &World, unit: &Unit) -> Result<(), String> {
+async fn look(shell: &Shell, settings: &Group, world: &World, unit: &Unit) -> Result<(), String> {
     let shown = unit.show().await.map_err(|error| error.to_string())?;
+    // Then it runs before anybody is active, and before the guard has heard of it.
+    let at_boot = shown.at_boot && settings.service.as_ref().is_some_and(|it| it.standby == Standby::Cold);
+    let name = unit.name();
+    let remedy =
+        format!("systemd starts {name} whether this node is active or not: `systemctl disable {name}`");
+    world.seen().note("at boot", at_boot.then_some(remedy));
     let news = world.cgroup.send_if_modified(|known| {
         let before = known.replace(shown.cgroup.clone());
         before.as_ref() != Some(&shown.cgroup)
@@ -110,7 +123,7 @@ async fn start(shell: &Shell, group: GroupId, settings: &Group, world: &World, u
     }
     shell.errors.worked("service");
     // Only now systemd knows for certain.
-    if let Err(why) = look(shell, world, unit).await {
+    if let Err(why) = look(shell, settings, world, unit).await {
         shell.errors.failed("service", "show", &format!("{name}: {why}"));
     }
 }

@@ -7,6 +7,9 @@ const RECENT_MS: u64 = 120_000;
 /// A read says nothing about a situation that began after it, or less than this before it: reads lag.
 const READS_LAG_MS: u64 = 5000;
 
+/// So many calls to DynamoDB that fail one after the other are no hiccup.
+const FAILED_CALLS: u32 = 3;
+
 /// What needs somebody's attention.
 pub(super) fn of(status: &Status, identity_known: bool) -> Vec<String> {
     let mut problems = Vec::new();
@@ -50,6 +53,20 @@ fn about_group(group: &Group, problems: &mut Vec<String>) {
     }
     if !group.fit {
         problems.push(format!("{name}: the service has failed on this node"));
+    }
+    if group.barred {
+        let count = group.fail_count;
+        problems.push(format!("{name}: the service is barred from this node, fail count {count}"));
+    }
+    if let Some(fence) = group.fence.as_ref().filter(|fence| fence.state == "failed") {
+        let node = &fence.node;
+        problems.push(format!("{name}: fencing of {node} has failed, so that {node} may still run"));
+    }
+    if let Some(lease) = group.lease.as_ref().filter(|lease| lease.failed_calls >= FAILED_CALLS) {
+        let left = lease.valid_for_ms.map_or_else(String::new, |ms| {
+            format!("; this node stands down in {}.{} s", ms / 1000, ms % 1000 / 100)
+        });
+        problems.push(format!("{name}: DynamoDB has failed {} calls in a row{left}", lease.failed_calls));
     }
     for failing in &group.failing {
         problems.push(format!("{name}: {failing}"));

@@ -4,7 +4,7 @@ use std::io;
 
 use crate::cli::Out;
 use crate::cli::layout::{age, field, wrapped, wrapped_to};
-use crate::control::protocol::{Group, Link, Node, Status, Takeover};
+use crate::control::protocol::{Group, Lease, Link, Node, Status, Takeover};
 
 /// Prints it all, the most important things first.
 pub(super) fn text(status: &Status, out: Out<'_>) -> io::Result<()> {
@@ -79,6 +79,22 @@ fn group(it: &Group, me: &str, out: Out<'_>) -> io::Result<()> {
         other => other,
     };
     field(out, "fencing", fencing)?;
+    if let Some(fence) = &it.fence {
+        let how = match fence.state.as_str() {
+            "accepted" => "EC2 is stopping its instance",
+            "failed" => "has FAILED: its instance has not been stopped",
+            _ => "EC2 is asked to stop its instance",
+        };
+        field(out, "", &format!("{}: {how}", fence.node))?;
+    }
+    if let Some(of) = &it.lease {
+        field(out, "lease", &lease(of, me))?;
+    }
+    if it.fail_count > 0 {
+        let barred = if it.barred { ", and is BARRED from this node until cleanup" } else { "" };
+        let times = if it.fail_count == 1 { "once".to_owned() } else { format!("{} times", it.fail_count) };
+        field(out, "service", &format!("has failed here {times}{barred}"))?;
+    }
     if let Some(desired) = &it.desired {
         let reached = if it.reached { "reached" } else { "not reached yet" };
         field(out, "wanted here", &format!("{desired}: {reached}"))?;
@@ -92,6 +108,21 @@ fn group(it: &Group, me: &str, out: Out<'_>) -> io::Result<()> {
         field(out, &hook.event, &text)?;
     }
     Ok(())
+}
+
+fn lease(it: &Lease, me: &str) -> String {
+    let mut words = match (it.valid_for_ms, it.expires_in_ms) {
+        (Some(ms), _) => vec![format!("{}, valid for {} if it is not renewed", it.owner, age(ms))],
+        (None, Some(0)) => vec![format!("{}, has run out", it.owner)],
+        (None, Some(ms)) => vec![format!("{}, runs out in {} if it is not renewed", it.owner, age(ms))],
+        (None, None) if it.owner == me => vec![format!("{me}, NOT valid: it has to be renewed first")],
+        (None, None) => vec![it.owner.clone()],
+    };
+    words.extend(it.read_age_ms.map(|ms| format!("read {} ago", age(ms))));
+    if it.failed_calls > 0 {
+        words.push(format!("DynamoDB has FAILED {} calls in a row", it.failed_calls));
+    }
+    words.join(", ")
 }
 
 fn resources(it: &Group, out: Out<'_>) -> io::Result<()> {

@@ -15,6 +15,7 @@ use super::super::node::NodeId;
 use super::super::notice::Level;
 use super::super::peer::Peer;
 use super::super::settings::{FRESH, Fencing, SETTLE};
+use super::super::snapshot;
 use super::super::time::Time;
 use super::take::Gate;
 use super::{Context, Group, Outbox};
@@ -61,6 +62,17 @@ impl Group {
     /// Whose instance is being stopped.
     pub(in super::super) fn fences(&self) -> Option<NodeId> {
         self.fence.map(|fence| fence.node)
+    }
+
+    /// The same, with how far that is.
+    pub(in super::super) fn fencing(&self) -> Option<(NodeId, snapshot::Fencing)> {
+        let fence = self.fence?;
+        let how = match (fence.failed, fence.accepted) {
+            (Some(_), _) => snapshot::Fencing::Failed,
+            (None, Some(_)) => snapshot::Fencing::Accepted,
+            (None, None) => snapshot::Fencing::Asked,
+        };
+        Some((fence.node, how))
     }
 
     /// Whom fencing has to stop before this take: the holder, unless it offered the group or is known to be stopped

@@ -13,6 +13,7 @@ use super::super::lease::Lease;
 use super::super::node::NodeId;
 use super::super::notice::Level;
 use super::super::settings::SETTLE;
+use super::super::snapshot::LeaseView;
 use super::super::time::Time;
 use super::knowledge::Watch;
 use super::lease::{Leasing, Purpose, Settled};
@@ -63,6 +64,18 @@ impl Group {
         lease.failures > 0
             && until.is_some_and(|until| cx.now < until)
             && others.clone().all(|it| stands_by(&it))
+    }
+
+    /// What an operator may want to know of the lease.
+    pub(in super::super) fn lease_view(&self, now: Time) -> Option<LeaseView> {
+        let lease = self.lease.as_ref()?;
+        Some(LeaseView {
+            owner: lease.seen.and_then(|seen| seen.lease).and_then(|it| it.owner),
+            valid_for: lease.serves_until().filter(|until| now < *until).map(|until| until.since(now)),
+            expires_in: lease.expires_at().map(|at| at.since(now)),
+            age: lease.seen.map(|seen| now.since(seen.sent)),
+            failures: lease.failures,
+        })
     }
 
     /// Renews, gives back, repeats, reads.

@@ -46,7 +46,7 @@ pub(in super::super) struct Seen {
     /// When the first answer that showed this was received.
     first: Time,
     /// When the request of the last good read was sent, or the answer to our own write was received.
-    sent: Time,
+    pub(super) sent: Time,
 }
 
 /// What a write is for.

@@ -25,6 +25,7 @@ fn before_waits_until_ec2_says_stopped_and_stopping_is_not_enough() {
     assert!(world.takes.is_empty(), "it is only stopping");
     assert_eq!(world.instances[0], Some(Running::Ending));
     assert!(world.group(1).gate.unwrap().contains("has stopped"));
+    assert_eq!(world.group(1).fence, Some((NodeId(0), snapshot::Fencing::Accepted)));
     world.instances[0] = Some(Running::No);
     world.run(ms(6_500));
     assert_eq!(world.active(), [1]);
@@ -98,6 +99,7 @@ fn a_refused_stop_holds_by_default_says_so_and_is_tried_again_a_minute_later() {
     world.run(ms(50_000));
     assert_eq!(world.fences.len(), 1);
     assert!(world.said(1, "fencing-failed"));
+    assert_eq!(world.group(1).fence, Some((NodeId(0), snapshot::Fencing::Failed)));
     assert!(world.takes.is_empty());
     world.run(ms(20_000));
     assert_eq!(world.fences.len(), 2, "what refuses may have been mended");

@@ -50,6 +50,29 @@ fn the_holder_renews_every_fifth_and_moves_the_guard_with_it() {
 }
 
 #[test]
+fn what_an_operator_sees_of_the_lease() {
+    let mut world = pair();
+    let serves_for = LENGTH * 4 / 5 - ms(2000);
+    let view = |world: &World, node: u8| world.group(node).lease.unwrap();
+    let (holder, contender) = (view(&world, 0), view(&world, 1));
+    assert_eq!((holder.owner, contender.owner), (Some(NodeId(0)), Some(NodeId(0))));
+    // It is renewed every two seconds.
+    let left = holder.valid_for.unwrap();
+    assert!(left <= serves_for && left > serves_for - ms(2100), "{left:?}");
+    assert_eq!((holder.expires_in, contender.valid_for), (None, None));
+    assert!(contender.expires_in.unwrap() > LENGTH / 2, "{contender:?}");
+    assert_eq!((holder.failures, contender.failures), (0, 0));
+    world.table_fails = Some(Failure::Passing);
+    world.run(ms(4_000));
+    let holder = view(&world, 0);
+    assert!(holder.failures >= 3 && holder.valid_for.unwrap() < ms(3_000), "{holder:?}");
+    world.run(ms(9_000));
+    assert_eq!(view(&world, 0).valid_for, None, "its name still stands there, and counts for nothing");
+    assert_eq!(view(&world, 0).owner, Some(NodeId(0)));
+    assert_eq!(view(&world, 1).expires_in, Some(Duration::ZERO));
+}
+
+#[test]
 fn a_killed_holder_is_replaced_once_its_lease_was_seen_for_its_whole_length() {
     let mut world = pair();
     world.kill(0);

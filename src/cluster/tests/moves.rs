@@ -38,6 +38,8 @@ fn failures_are_counted_up_to_the_threshold_and_then_the_group_moves() {
     world.start(0);
     world.run(ms(60_000));
     assert!(world.group(0).ineligible.unwrap().contains("barred"));
+    assert!(world.group(0).barred && world.group(0).fail_count > 0);
+    assert!(!world.group(1).barred && world.group(1).fail_count == 0);
     world.tell(0, Event::Asked(Wish::Cleanup(GroupId(0))));
     world.run(ms(1_000));
     assert_eq!(world.group(0).ineligible, None);

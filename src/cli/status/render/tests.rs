@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::cli::layout::WIDTH;
+use crate::control::protocol::Fence;
 
 fn status() -> Status {
     let link = json!({
@@ -111,4 +112,50 @@ fn the_most_important_things_come_first_and_fit_a_terminal() {
 fn ages_have_one_or_two_units() {
     let ages = [999, 4200, 182_000, 18_060_000, 183_600_000].map(age);
     assert_eq!(ages, ["999 ms", "4.2 s", "3 min 2 s", "5 h 1 min", "2 d 3 h"]);
+}
+
+#[test]
+fn lease_fencing_and_failures_are_said_where_they_are() {
+    let shown = |change: &dyn Fn(&mut Group)| {
+        let mut status = status();
+        change(&mut status.groups[0]);
+        let mut out = Vec::new();
+        text(&status, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let lease = |owner: &str, valid: Option<u64>, expires: Option<u64>, failed: u32| {
+        let lease = json!({
+            "owner": owner, "valid_for_ms": valid, "expires_in_ms": expires, "read_age_ms": 400,
+            "failed_calls": failed
+        });
+        let lease: Lease = serde_json::from_value(lease).unwrap();
+        shown(&|group| group.lease = Some(lease.clone()))
+    };
+    let cases = [
+        (
+            lease("ivr-b", Some(5100), None, 0),
+            "lease ivr-b, valid for 5.1 s if it is not renewed, read 400 ms ago",
+        ),
+        (lease("ivr-a", None, Some(7200), 0), "lease ivr-a, runs out in 7.2 s if it is not renewed, read"),
+        (lease("ivr-a", None, Some(0), 0), "lease ivr-a, has run out, read"),
+        (
+            lease("ivr-b", None, None, 4),
+            "lease ivr-b, NOT valid: it has to be renewed first, read 400 ms ago, \
+                                         DynamoDB has FAILED 4 calls in a row",
+        ),
+        (lease("nobody", None, None, 0), "lease nobody, read"),
+        (shown(&|it| (it.fail_count, it.barred) = (1, false)), "service has failed here once wanted here"),
+        (
+            shown(&|it| (it.fail_count, it.barred) = (3, true)),
+            "failed here 3 times, and is BARRED from this node",
+        ),
+        (
+            shown(&|it| it.fence = Some(Fence { node: "ivr-a".into(), state: "failed".into() })),
+            "ivr-a: has FAILED: its instance has not been stopped",
+        ),
+    ];
+    for (text, said) in cases {
+        assert!(text.contains(said), "{said}\n{text}");
+    }
 }
