@@ -168,6 +168,7 @@ impl Group {
             let (row, action) = decide(&view);
             self.note(row, cx, out);
             let role = self.role;
+            self.forget_fence(row, cx);
             self.act(row, action, &view, cx, out);
             if role == self.role {
                 break;

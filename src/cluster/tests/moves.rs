@@ -120,6 +120,20 @@ fn a_probe_that_never_answered_in_this_tenure_says_nothing() {
 }
 
 #[test]
+fn what_the_probe_has_learned_outlives_a_time_without_ec2() {
+    let mut world = pair(|group| group.when_silent = WhenSilent::Probe);
+    world.cloudless = vec![1];
+    world.run(ms(40_000));
+    world.probe_answers = false;
+    world.kill(0);
+    world.run(ms(60_000));
+    assert!(world.takes.is_empty());
+    world.cloudless.clear();
+    world.run(ms(30_000));
+    assert_eq!(world.active(), [1], "it had answered in this tenure, and answers no more");
+}
+
+#[test]
 fn failback_waits_until_the_preferred_node_was_fit_for_so_long() {
     let mut world = pair(|group| group.failback = Some(Duration::from_secs(120)));
     world.tell(0, Event::Asked(Wish::Switchover(GroupId(0), None)));
