@@ -38,6 +38,8 @@ pub(super) struct World {
     /// Nodes whose world does not become as it should be.
     pub(super) stuck: Vec<u8>,
     pub(super) take_answer: Option<Failure>,
+    /// Nodes whose takes are refused.
+    pub(super) refused: Vec<u8>,
     /// Something else is where the anchor goes to: it can be taken only from anyone.
     pub(super) in_the_way: bool,
     pub(super) read_lag: Option<Held>,
@@ -115,6 +117,7 @@ impl World {
             frozen: Vec::new(),
             stuck: Vec::new(),
             take_answer: None,
+            refused: Vec::new(),
             in_the_way: false,
             read_lag: None,
             notices: Vec::new(),

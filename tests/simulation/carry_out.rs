@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use standin::cluster::{Command, Counter, Event, GroupId, Heartbeat, NodeId, Role, Time};
+use standin::cluster::{Command, Counter, Event, GroupId, Heartbeat, NodeId, Role, Time, Wish};
 
 use crate::chance::{Chance, ms, secs};
 use crate::model::calls::{Answer, Asks};
@@ -73,9 +73,11 @@ impl World {
     pub(crate) fn thaw(&mut self, node: NodeId) {
         let (now, timer_first) = (self.now, self.random.chance(500));
         let machine = self.machine(node);
-        if machine.frozen(now) {
+        // Another process than the one that stood still, or still frozen for longer.
+        if machine.frozen(now) || machine.frozen_until == Time::ZERO {
             return;
         }
+        machine.frozen_until = Time::ZERO;
         machine.thawed_at = now;
         self.checks.stir(now);
         let machine = self.machine(node);
@@ -85,6 +87,9 @@ impl World {
             self.tell(node, Event::Ticked);
         }
         for event in waiting {
+            if let Event::Asked(Wish::TakeOver(group)) = event {
+                self.checks.wished(group, now);
+            }
             if self.machine(node).life == life {
                 self.tell(node, event);
             }

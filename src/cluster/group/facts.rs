@@ -139,7 +139,8 @@ impl Group {
             anchor,
             reads_fail: self.knowledge.failures > 0 && !self.knowledge.just_took(cx.now),
             active,
-            fit: self.fit_here(cx) && (active || !(self.memory.standby || self.leaving)),
+            fit: self.fit_here(cx)
+                && (active || !(self.memory.standby || self.leaving || self.stands_aside(cx))),
             peer_heard: self.members(cx).any(|peer| peer.heard(cx.now, cx.settings)),
             contested: self.contested(),
             outranked_by: self.outranked_by(cx).filter(|_| self.lease.is_none()),
@@ -167,11 +168,6 @@ impl Group {
             WhenSilent::Probe => self.probes.allow(self.holder(cx).map(|peer| peer.id)),
             WhenSilent::Hold => false,
         }
-    }
-
-    /// The service is fit here, and not barred.
-    pub(super) fn fit_here(&self, cx: &Context<'_>) -> bool {
-        self.fit && !self.barred(cx)
     }
 
     /// The holder's counter stands still, and EC2 takes our own writes.
@@ -249,30 +245,6 @@ impl Group {
             }
         }
         heard * 2 > nodes
-    }
-
-    /// Why this node could not take the group now; `None`: it could.
-    pub(in super::super) fn ineligible(&self, cx: &Context<'_>) -> Option<String> {
-        if let Err(why) = &self.able {
-            Some(why.clone())
-        } else if self.leaving {
-            Some("the agent is stopping".into())
-        } else if self.memory.standby {
-            Some("an operator set this node to standby".into())
-        } else if self.memory.maintenance.on {
-            Some("the group is in maintenance".into())
-        } else if self.barred(cx) {
-            let count = self.memory.fail_count;
-            Some(format!("the service has failed here {count} times, and is barred until cleanup"))
-        } else if !self.fit {
-            Some("the service has failed here".into())
-        } else if !self.knowledge.fresh(cx.now) {
-            Some("EC2 has not said within the last 30 s who holds the anchor".into())
-        } else if self.lease.as_ref().is_some_and(|lease| !lease.fresh(FRESH, cx.now)) {
-            Some("DynamoDB has not said within the last 30 s who holds the lease".into())
-        } else {
-            None
-        }
     }
 
     /// What holds back any call at all.

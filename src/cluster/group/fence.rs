@@ -86,6 +86,18 @@ impl Group {
         (peer.running(cx.now) != Some(Running::No)).then_some(holder)
     }
 
+    /// A stop that is not wanted any more is forgotten: of who offers, is heard again while nothing is to be taken
+    /// from it, or holds the group no longer. Else it would go on as soon as this node is active, or count for a
+    /// later silence.
+    pub(super) fn forget_fence(&mut self, row: Row, cx: &Context<'_>) {
+        let Some(fence) = self.fence.filter(|_| self.role == Role::Standby) else { return };
+        let heard = cx.peers.iter().any(|peer| peer.id == fence.node && peer.heard(cx.now, cx.settings));
+        let elsewhere = self.owner(cx.now).1.is_some() && self.holder_to_ask(cx) != Some(fence.node);
+        if row == Row::Offered || elsewhere || (heard && !row.is_take()) {
+            self.fence = None;
+        }
+    }
+
     /// What fencing holds a take back with; `None`: nothing.
     pub(super) fn fence_gate(
         &mut self,

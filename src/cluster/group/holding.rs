@@ -81,7 +81,7 @@ impl Group {
     /// Renews, gives back, repeats, reads.
     pub(super) fn tend_lease(&mut self, watch: Watch, cx: &Context<'_>, out: &mut Outbox) {
         let stopped = self.role == Role::Standby && self.desired == Some(Desired::Standby) && self.converged;
-        let unwanted = self.leaving || !self.fit_here(cx) || self.memory.standby;
+        let unwanted = self.leaving || !self.fit_here(cx) || self.memory.standby || self.stands_aside(cx);
         let given_up = self.offer.as_ref().is_some_and(|offer| offer.stopped);
         let (active, term) = (self.role == Role::Active, self.term);
         let eligible = self.ineligible(cx).is_none();

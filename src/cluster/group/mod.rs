@@ -1,6 +1,7 @@
 //! One group on this node: what is known, what is decided, what is done about it.
 
 mod counter;
+mod eligible;
 mod facts;
 mod failures;
 mod fence;
@@ -95,6 +96,8 @@ pub(super) struct Group {
     pub(super) lease: Option<Leasing>,
     lease_in_grace: bool,
     retakes: Retakes,
+    without_anchor: Option<Time>,
+    aside_until: Option<Time>,
     fence: Option<Fence>,
     probes: Probes,
     /// An operator wants this node to take the group whatever is known; until then.
@@ -142,6 +145,8 @@ impl Group {
             lease: settings.lease.map(|lease| Leasing::new(lease, of.me, Random::new(random.next()), now)),
             lease_in_grace: false,
             retakes: Retakes::default(),
+            without_anchor: None,
+            aside_until: None,
             fence: None,
             probes: Probes::default(),
             forced: None,
@@ -163,6 +168,7 @@ impl Group {
             let (row, action) = decide(&view);
             self.note(row, cx, out);
             let role = self.role;
+            self.forget_fence(row, cx);
             self.act(row, action, &view, cx, out);
             if role == self.role {
                 break;
@@ -174,6 +180,7 @@ impl Group {
         if self.role == Role::Active {
             self.tend_fence(cx, out);
         }
+        self.tend_aside(cx, out);
         let watch = self.watch(cx);
         self.tend_lease(watch, cx, out);
         self.tend_guard(cx, out);
@@ -236,7 +243,9 @@ impl Group {
 
     /// In rows that change nothing, an active node goes on serving without changing EC2.
     fn keep(&mut self, row: Row, out: &mut Outbox) {
-        if self.role == Role::Active && row != Row::Maintenance {
+        // In maintenance nothing begins, but what repairs EC2 ends.
+        let repairs = self.desired == Some(Desired::Serve { repair: true });
+        if self.role == Role::Active && (row != Row::Maintenance || repairs) {
             self.serve(false, out);
         }
     }
@@ -249,6 +258,11 @@ impl Group {
 
     /// The anchor, or the lease, is ours already. A lease has to be renewed before it counts.
     fn become_owner(&mut self, row: Row, cx: &Context<'_>, out: &mut Outbox) {
+        // Whoever heard that our service has stopped may take until the offer is over, with every call it caused.
+        let alone = self.settings(cx).cold || self.lease.is_some();
+        if alone && self.offer.as_ref().is_some_and(|offer| offer.stopped) {
+            return;
+        }
         match &mut self.lease {
             None => self.become_active(row, "EC2 says that the anchor is ours", cx, out),
             Some(lease) if lease.valid(cx.now) => {
@@ -291,7 +305,7 @@ impl Group {
             term: self.term,
             eligible: self.ineligible(cx).is_none(),
             fit: self.fit_here(cx),
-            owner: self.owner(cx.now).1,
+            owner: self.knowledge.anchor(cx.now).1,
             fail_count: self.memory.fail_count,
             maintenance: self.memory.maintenance,
             offer: self.offer.as_ref().and_then(|offer| offer.as_said(cx.now)),
@@ -359,6 +373,7 @@ impl Group {
             self.probes.deadline(),
             self.failures_over(cx),
             self.forced,
+            self.aside_until,
             self.failback_at(cx),
             self.holding_deadline(self.watch(cx), cx),
             self.heard_offer.map(|heard| heard.take_by),

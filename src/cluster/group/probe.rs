@@ -50,7 +50,9 @@ impl Group {
             return;
         }
         let holder = self.holder(cx).filter(|_| self.role == Role::Standby);
-        if self.probes.of != holder.map(|peer| peer.id) {
+        // Unknown is no new tenure.
+        let known = self.role == Role::Active || self.owner(cx.now).1.is_some();
+        if known && self.probes.of != holder.map(|peer| peer.id) {
             let of = holder.map(|peer| peer.id);
             self.probes = Probes { of, next: cx.now, ..Probes::default() };
         }

@@ -124,12 +124,13 @@ impl Group {
             let text = "the group is in maintenance: end that first".to_owned();
             return self.tell(Level::Warn, "force-refused", text, cx, out);
         }
+        self.aside_until = None;
         self.forced = Some(cx.now + FORCED_FOR);
     }
 
     /// Repeats our offer until it is answered; ends it when it has run out or the anchor has gone.
     pub(super) fn tend_offer(&mut self, cx: &Context<'_>, out: &mut Outbox) {
-        let may_offer = self.role == Role::Active || self.row == Row::OwnUnfit;
+        let may_offer = self.role == Role::Active || matches!(self.row, Row::OwnUnfit | Row::OwnAnchor);
         let hands_over = (self.leaving || self.memory.standby) && !self.memory.maintenance.on;
         if hands_over && self.role == Role::Active && self.taker(cx).is_some() {
             self.make_offer(self.taker(cx), cx, out);
@@ -154,8 +155,13 @@ impl Group {
             return;
         }
         if offer.over(cx.now) {
+            let unheard = offer.answered_by.is_none();
             self.offer = None;
             self.tell(Level::Warn, "offer-failed", "nobody took the group that was offered".into(), cx, out);
+            let deaf = unheard && self.lease.is_some() && self.role == Role::Active;
+            if deaf && !self.fit_here(cx) && !self.memory.maintenance.on && self.taker(cx).is_some() {
+                self.stand_aside("the lease is given back: the service has failed here, and the node that could take the group does not hear this one", cx, out);
+            }
             return;
         }
         if offer.repeat_due(cx.settings.interval, cx.now) {

@@ -260,7 +260,8 @@ impl Group {
         let from = if view.anchor == Some(Owner::Nobody) { TakeFrom::Nobody } else { TakeFrom::Anyone };
         let text = "an operator forces the takeover: it is taken from whoever holds it".to_owned();
         self.tell(Level::Alarm, "forced", text, cx, out);
-        self.take_now(self.row, from, cx, out);
+        // The row of operators: it counts for no damping.
+        self.take_now(Row::Stranger, from, cx, out);
         true
     }
 

@@ -365,3 +365,25 @@ fn each_row_says_what_it_is_about() {
     let numbers: Vec<u8> = Row::ALL.iter().map(|row| row.number()).collect();
     assert_eq!(numbers, (1..=20).collect::<Vec<u8>>());
 }
+
+#[test]
+fn an_answer_from_before_a_freeze_lets_nobody_repair_what_is_anothers_by_now() {
+    let mut world = pair();
+    world.delays = vec![Delay { node: 0, lands: ms(300), answered: true }];
+    world.holder = vec![Held::Nobody];
+    while world.calls.is_empty() {
+        world.run(ms(100));
+    }
+    world.frozen = vec![0];
+    world.run(ms(20_000));
+    assert_eq!(world.holder[0], Held::By(1), "it landed, and was taken from the frozen node since");
+    world.cut = vec![(0, 1), (1, 0)];
+    world.run(ms(100));
+    world.wishes.clear();
+    world.queue.retain(|(_, node, event)| *node != 0 || !matches!(event, Event::HeartbeatReceived(_)));
+    world.frozen.clear();
+    world.run(ms(20_000));
+    assert_eq!(world.active(), [1]);
+    let repairs = (0, Desired::Serve { repair: true });
+    assert!(!world.wishes.iter().any(|(_, node, it)| (*node, *it) == repairs), "{:?}", world.wishes);
+}

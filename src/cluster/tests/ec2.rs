@@ -96,6 +96,9 @@ impl World {
         if let Some(failure) = self.take_answer {
             return Err(failure);
         }
+        if self.refused.contains(&node) {
+            return Err(Failure::Refused);
+        }
         let held = &mut self.holder[usize::from(group.0)];
         if from == TakeFrom::Nobody && (*held != Held::Nobody || self.in_the_way) {
             return Err(Failure::Conflict);

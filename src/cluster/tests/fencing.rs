@@ -167,3 +167,58 @@ fn a_holder_that_is_heard_and_idle_is_fenced_too() {
     world.run(ms(10_000));
     assert_eq!(world.active(), [1]);
 }
+
+#[test]
+fn a_stop_that_was_not_needed_is_forgotten() {
+    let mut world = pair(Fencing::Before, false);
+    world.fence_answer = Err(Failure::Refused);
+    world.cut = vec![(0, 1), (1, 0)];
+    world.run(ms(10_000));
+    assert!(world.said(1, "fencing-failed"));
+    world.cut.clear();
+    world.run(ms(120_000));
+    assert_eq!(world.active(), [0]);
+    // Long afterwards the group is handed over: the old active is heard, and still says that it is active.
+    world.fence_answer = Ok(());
+    let before = world.fences.len();
+    world.tell(0, Event::Asked(Wish::Switchover(GroupId(0), None)));
+    world.run(ms(30_000));
+    assert_eq!(world.active(), [1]);
+    assert_eq!(world.fences.len(), before, "who hands over is not shot");
+}
+
+#[test]
+fn an_offer_ends_the_stop_of_who_makes_it() {
+    let mut world = pair(Fencing::Before, false);
+    world.fence_answer = Err(Failure::Refused);
+    world.cut = vec![(0, 1), (1, 0)];
+    world.run(ms(61_000));
+    assert!(world.said(1, "fencing-failed"));
+    let before = world.fences.len();
+    world.fence_answer = Ok(());
+    // The first that is heard of it again is an offer.
+    world.cut = vec![(0, 1)];
+    world.run(ms(500));
+    world.tell(0, Event::Asked(Wish::Standby(GroupId(0), true)));
+    world.cut.clear();
+    world.run(ms(30_000));
+    assert_eq!(world.active(), [1]);
+    assert_eq!(world.fences.len(), before, "{:?}", world.fences);
+}
+
+#[test]
+fn an_old_stop_does_not_count_for_a_later_silence() {
+    let mut world = pair(Fencing::Before, true);
+    world.cut = vec![(0, 1), (1, 0)];
+    world.run(ms(5_000));
+    assert_eq!(world.fences.len(), 1, "accepted");
+    // It has been stopped, started again, and is heard: an operator was faster.
+    world.instances[0] = Some(Running::Yes);
+    world.cut.clear();
+    world.run(ms(600_000));
+    assert_eq!(world.active(), [0]);
+    world.cut = vec![(0, 1), (1, 0)];
+    world.run(ms(10_000));
+    assert_eq!(world.fences.len(), 2, "{:?}", world.fences);
+    assert!(world.takes.is_empty() && !world.said(1, "fencing-failed"));
+}

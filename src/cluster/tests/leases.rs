@@ -378,3 +378,50 @@ fn a_thawed_holder_that_is_heard_is_not_fenced() {
     let again = world.notices[said..].iter().filter(|(_, notice)| notice.id == "fencing").count();
     assert_eq!(again, 0);
 }
+
+#[test]
+fn a_holder_that_cannot_take_the_anchor_gives_the_lease_to_one_that_can() {
+    let mut world = pair();
+    // Found by the simulator: EC2 denies node 0's writes, and somebody has moved the anchor away.
+    world.refused = vec![0];
+    world.holder[0] = Held::Orphaned;
+    world.run(ms(60_000));
+    assert!(world.said(0, "stands-aside"));
+    assert_eq!((world.active(), world.holder[0]), (vec![1], Held::By(1)));
+    world.run(ms(300_000));
+    assert_eq!(world.active(), [1], "and there it stays");
+}
+
+#[test]
+fn a_holder_that_does_not_reach_ec2_is_told_that_its_anchor_has_gone() {
+    let mut world = pair();
+    // Found by the simulator: only the peers can see that somebody has detached it.
+    world.cloudless = vec![0];
+    world.run(ms(60_000));
+    assert_eq!(world.active(), [0], "unknown alone moves nothing");
+    world.holder[0] = Held::Orphaned;
+    world.run(ms(70_000));
+    assert_eq!((world.active(), world.holder[0]), (vec![1], Held::By(1)));
+}
+
+#[test]
+fn nobody_stands_aside_for_a_node_that_could_not_either() {
+    let mut world = pair();
+    world.tell(1, Event::AbilityChanged { group: GroupId(0), able: Err("no".into()) });
+    world.refused = vec![0];
+    world.holder[0] = Held::Orphaned;
+    world.run(ms(120_000));
+    assert_eq!(world.active(), [0]);
+}
+
+#[test]
+fn a_failed_service_whose_offer_is_not_heard_gives_the_lease_back() {
+    let mut world = pair();
+    world.cut = vec![(0, 1)];
+    world.run(ms(5_000));
+    assert_eq!(world.active(), [0], "one-way deafness moves no lease");
+    world.tell(0, Event::ServiceFailed { group: GroupId(0), how: ServiceFailure::Start });
+    world.run(ms(30_000));
+    assert!(world.said(0, "stands-aside"));
+    assert_eq!(world.active(), [1]);
+}

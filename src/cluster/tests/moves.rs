@@ -120,6 +120,20 @@ fn a_probe_that_never_answered_in_this_tenure_says_nothing() {
 }
 
 #[test]
+fn what_the_probe_has_learned_outlives_a_time_without_ec2() {
+    let mut world = pair(|group| group.when_silent = WhenSilent::Probe);
+    world.cloudless = vec![1];
+    world.run(ms(40_000));
+    world.probe_answers = false;
+    world.kill(0);
+    world.run(ms(60_000));
+    assert!(world.takes.is_empty());
+    world.cloudless.clear();
+    world.run(ms(30_000));
+    assert_eq!(world.active(), [1], "it had answered in this tenure, and answers no more");
+}
+
+#[test]
 fn failback_waits_until_the_preferred_node_was_fit_for_so_long() {
     let mut world = pair(|group| group.failback = Some(Duration::from_secs(120)));
     world.tell(0, Event::Asked(Wish::Switchover(GroupId(0), None)));
@@ -197,4 +211,37 @@ fn a_forced_takeover_passes_a_stranger_and_a_heard_holder_but_not_maintenance() 
     world.run(ms(10_000));
     assert_eq!(world.active(), [0]);
     assert!(world.said(1, "force-refused"));
+}
+
+#[test]
+fn in_maintenance_the_rest_is_not_repaired() {
+    let mut world = pair(|_| {});
+    assert_eq!(world.desired[0], Some(Desired::Serve { repair: true }));
+    world.tell(0, Event::Asked(Wish::Maintenance(GroupId(0), true)));
+    world.run(ms(100));
+    assert_eq!(world.active(), [0]);
+    assert_eq!(world.desired[0], Some(Desired::Serve { repair: false }));
+    world.tell(0, Event::Asked(Wish::Maintenance(GroupId(0), false)));
+    world.run(ms(20_000));
+    assert_eq!(world.desired[0], Some(Desired::Serve { repair: true }));
+}
+
+#[test]
+fn a_cold_service_that_was_offered_as_stopped_does_not_start_while_the_offer_lasts() {
+    let mut world = pair(|group| group.cold = true);
+    world.take_answer = Some(Failure::Refused);
+    // Its agent restarts: a standby whose anchor it is, and which is not fit (row 10).
+    world.kill(0);
+    world.start(0);
+    world.tell(0, Event::ServiceChanged { group: GroupId(0), fit: false });
+    while !world.said(0, "offered") || world.desired[0] != Some(Desired::Standby) {
+        world.run(ms(5));
+    }
+    world.run(ms(200));
+    assert!(world.said(1, "take-refused"), "node 1 has heard that it may take");
+    world.tell(0, Event::ServiceChanged { group: GroupId(0), fit: true });
+    world.run(ms(9_000));
+    assert!(world.active().is_empty(), "another call of node 1 may be under way");
+    world.run(ms(6_000));
+    assert_eq!(world.active(), [0]);
 }

@@ -37,7 +37,7 @@ fn row_1_a_stop_in_maintenance_leaves_the_service_as_it_is() {
     world.tell(0, Event::ShutdownAsked(Shutdown::Stop));
     world.run(ms(3000));
     assert_eq!(world.exited, [0]);
-    assert_eq!(world.desired[0], Some(Desired::Serve { repair: true }), "it was not told to stand by");
+    assert_eq!(world.desired[0], Some(Desired::Serve { repair: false }), "it was not told to stand by");
     world.start(0);
     world.run(ms(60_000));
     assert_eq!((world.takes.len(), world.holder[0]), (0, Held::By(0)));

@@ -94,7 +94,9 @@ impl World {
         if !machine.runs(now) {
             return;
         }
-        let counts = !machine.groups[usize::from(group.0)].memory.maintenance.on;
+        // What maintenance or a stall of its own explains does not count.
+        let stalled = now.since(machine.thawed_at) < secs(6);
+        let counts = !machine.groups[usize::from(group.0)].memory.maintenance.on && !stalled;
         let timeout = self.settings.groups[usize::from(group.0)].failure_timeout;
         let member = self.checks.member(node, group);
         let over =

@@ -82,7 +82,8 @@ impl World {
             || self.net.last(from, node).is_some_and(|last| last.goodbye);
         let asks_more = settings.when_silent != WhenSilent::Take && !gone;
         let unstoppable = settings.fencing != Fencing::None && self.ec2.protected[it];
-        let damped = self.checks.members[group][usize::from(node.0)].by_silence >= 6;
+        let me = &self.machines[usize::from(node.0)].groups[group];
+        let damped = me.memory.silent_takeovers.len() >= 6;
         stuck || asks_more || (unstoppable && !settings.take_when_fencing_fails) || damped
     }
 }
