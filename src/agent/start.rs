@@ -329,6 +329,7 @@ async fn answer(shell: Arc<Shell>, recording: Arc<Recording>, request: Request) 
         }
         Request::Maintenance { group, on } => wish(&group, &|id| Wish::Maintenance(id, on)),
         Request::Standby { group, on } => wish(&group, &|id| Wish::Standby(id, on)),
+        Request::Cleanup { group } => wish(&group, &Wish::Cleanup),
     }
 }
 

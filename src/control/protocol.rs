@@ -54,6 +54,11 @@ pub enum Request {
         /// On or off.
         on: bool,
     },
+    /// Forget the service's failures on this node: it is no longer barred.
+    Cleanup {
+        /// Which group.
+        group: String,
+    },
 }
 
 /// What an agent answers.
@@ -400,6 +405,10 @@ mod tests {
         assert_eq!(
             ask(Request::Maintenance { group: "ivr".into(), on: true }),
             r#"{"version":1,"request":"maintenance","group":"ivr","on":true}"#
+        );
+        assert_eq!(
+            ask(Request::Cleanup { group: "ivr".into() }),
+            r#"{"version":1,"request":"cleanup","group":"ivr"}"#
         );
     }
 

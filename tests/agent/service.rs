@@ -11,6 +11,8 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use standin::agent::clock;
 use standin::agent::guard::{Ask, Client, nanos, socket_beside};
+use standin::control::client;
+use standin::control::protocol::{Request, Response};
 use standin::service::cgroup::Cgroup;
 
 use crate::pair::{Pair, until};
@@ -170,6 +172,14 @@ fn a_start_that_fails() {
     until("it says so", 20, || a.group().failing.iter().any(|it| it == said));
     let said = "at boot: systemd starts den.service whether this node is active or not: `systemctl disable den.service`";
     assert!(a.group().failing.iter().any(|it| it == said), "a cold one is not to be enabled");
+    until("it is barred", 20, || a.group().barred && a.group().fail_count == 3);
+    assert!(
+        a.status().problems.iter().any(|it| it == "ivr: the service is barred from this node, fail count 3")
+    );
+    fs::remove_file(folder.join("broken")).unwrap();
+    let cleanup = || client::ask(&a.socket, Request::Cleanup { group: "ivr".into() }).unwrap();
+    assert_eq!(cleanup(), Response::Accepted);
+    until("that is forgotten", 20, || !a.group().barred && a.group().fail_count == 0);
 }
 
 #[test]
