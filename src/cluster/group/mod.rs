@@ -94,6 +94,8 @@ pub(super) struct Group {
     alarmed: Option<String>,
     pub(super) lease: Option<Leasing>,
     lease_in_grace: bool,
+    /// The guard outlives the agent: before this one has told it anything it does what the last one said.
+    guard_told: bool,
     retakes: Retakes,
     fence: Option<Fence>,
     probes: Probes,
@@ -141,6 +143,7 @@ impl Group {
             alarmed: None,
             lease: settings.lease.map(|lease| Leasing::new(lease, of.me, Random::new(random.next()), now)),
             lease_in_grace: false,
+            guard_told: false,
             retakes: Retakes::default(),
             fence: None,
             probes: Probes::default(),
@@ -203,8 +206,8 @@ impl Group {
             return;
         }
         match action {
-            Action::Keep => self.keep(row, out),
-            Action::Serve { repair } => self.serve(repair, out),
+            Action::Keep => self.keep(row, cx, out),
+            Action::Serve { repair } => self.serve(repair, cx, out),
             Action::Wait => self.stand_by(view, out),
             Action::Alarm => {
                 self.stand_by(view, out);
@@ -222,13 +225,13 @@ impl Group {
             }
             Action::Offer => {
                 self.make_offer(self.taker(cx), cx, out);
-                self.keep(row, out);
+                self.keep(row, cx, out);
             }
             Action::Take(from) => {
                 if self.role == Role::Standby {
                     self.stand_by(view, out);
                 } else {
-                    self.serve(false, out);
+                    self.serve(false, cx, out);
                 }
                 self.try_take(row, view.anchor, from, cx, out);
             }
@@ -236,20 +239,15 @@ impl Group {
     }
 
     /// In rows that change nothing, an active node goes on serving without changing EC2.
-    fn keep(&mut self, row: Row, out: &mut Outbox) {
+    fn keep(&mut self, row: Row, cx: &Context<'_>, out: &mut Outbox) {
         if self.role == Role::Active && row != Row::Maintenance {
-            self.serve(false, out);
+            self.serve(false, cx, out);
         }
-    }
-
-    /// Serves, unless the service has to stop (or has stopped) for the one that takes the group over.
-    fn serve(&mut self, repair: bool, out: &mut Outbox) {
-        let stops = self.offer.as_ref().is_some_and(|offer| offer.stops);
-        self.want(if stops { Desired::Standby } else { Desired::Serve { repair } }, out);
     }
 
     /// The anchor, or the lease, is ours already. A lease has to be renewed before it counts.
     fn become_owner(&mut self, row: Row, cx: &Context<'_>, out: &mut Outbox) {
+        self.end_offer();
         match &mut self.lease {
             None => self.become_active(row, "EC2 says that the anchor is ours", cx, out),
             Some(lease) if lease.valid(cx.now) => {
