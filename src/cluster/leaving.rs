@@ -87,7 +87,8 @@ impl Cluster {
                 if group.role == Role::Active && !(hopeful && (answered || group.taker(cx).is_some())) {
                     group.give_up(cx, out);
                 }
-                let down = group.role == Role::Standby && (group.desired.is_none() || group.converged);
+                let down = group.role == Role::Standby
+                    && (group.desired.is_none() || (group.converged && group.has_given_back()));
                 done &= down;
             });
         }

@@ -299,6 +299,11 @@ impl Peer {
         fresh.then_some(running)
     }
 
+    /// When EC2 was asked for that.
+    pub(super) fn asked_running(&self) -> Time {
+        self.running.map_or(Time::ZERO, |(sent, _)| sent)
+    }
+
     /// Whether it must be asked now: late, but not yet long silent.
     pub(super) fn wants_asking(&self, now: Time, settings: &Settings) -> bool {
         self.late(now, settings) && self.silence(now) < settings.dead_after * 2

@@ -13,6 +13,8 @@ mod losers;
 mod moves;
 mod rows;
 mod sessions;
+mod strict;
+mod table;
 
 use ec2::{Delay, Held, TakeCall};
 
@@ -64,7 +66,11 @@ pub(super) struct World {
     /// DynamoDB: what stands there, and how calls fail.
     pub(super) table: Option<Lease>,
     pub(super) table_fails: Option<Failure>,
+    /// Writes land there so long after they were sent.
+    pub(super) table_delay: Duration,
     pub(super) guards: Vec<(Time, u8, Option<Time>)>,
+    /// So many wishes came before each of them.
+    pub(super) guards_at: Vec<usize>,
     pub(super) fences: Vec<(Time, u8, u8)>,
     pub(super) fence_answer: Result<(), Failure>,
     pub(super) probe_answers: bool,
@@ -73,6 +79,7 @@ pub(super) struct World {
     queue: Vec<(Time, u8, Event)>,
     /// Calls on their way to EC2: when they land, their place in `calls`, their number.
     landing: Vec<(Time, usize, u64)>,
+    writes: Vec<(Time, table::Write)>,
     born: u32,
     seed: u64,
     settings: Settings,
@@ -134,13 +141,16 @@ impl World {
             datagrams: Vec::new(),
             table: None,
             table_fails: None,
+            table_delay: Duration::ZERO,
             guards: Vec::new(),
+            guards_at: Vec::new(),
             fences: Vec::new(),
             fence_answer: Ok(()),
             probe_answers: true,
             tapes: (0..nodes).map(|_| None).collect(),
             queue: Vec::new(),
             landing: Vec::new(),
+            writes: Vec::new(),
             born: 0,
             seed: 1,
             settings,
@@ -205,7 +215,7 @@ impl World {
                 .map(|(at, (time, ..))| (*time, at))
                 .min();
             let tick = due.map(|(at, _)| at);
-            let landing = self.next_landing();
+            let landing = [self.next_landing(), self.next_write()].into_iter().flatten().min();
             let first = [tick, next.map(|(at, _)| at), landing].into_iter().flatten().min();
             let Some(first) = first.filter(|first| *first <= end) else { break };
             at_once = if first > self.now { 0 } else { at_once + 1 };
@@ -213,6 +223,7 @@ impl World {
             self.now = self.now.max(first);
             if landing.is_some_and(|at| at <= first) {
                 self.land_due();
+                self.writes_due();
             } else if let Some((_, at)) = next.filter(|(time, _)| *time <= first) {
                 let (_, node, event) = self.queue.remove(at);
                 self.tell(node, event);
@@ -241,11 +252,6 @@ impl World {
 
     pub(super) fn said(&self, node: u8, id: &str) -> bool {
         self.notices.iter().any(|(from, notice)| *from == node && notice.id == id)
-    }
-
-    fn table_later(&mut self, node: u8, event: Event) {
-        let unanswered = self.table_fails == Some(Failure::NoAnswer);
-        self.later(if unanswered { 3000 } else { 5 }, node, event);
     }
 
     fn later(&mut self, after: u64, node: u8, event: Event) {
@@ -307,16 +313,12 @@ impl World {
                 self.table_later(node, Event::LeaseRead { group, call, answer });
             }
             Command::WriteLease { group, call, expect, lease } => {
-                let stands = self.table.map(|lease| lease.nonce) == expect;
-                let carried_out = !matches!(self.table_fails, Some(Failure::Passing | Failure::Refused));
-                if stands && carried_out {
-                    self.table = Some(lease);
-                }
-                let answer = if stands { Ok(()) } else { Err(Failure::Conflict) };
-                let answer = self.table_fails.map_or(answer, Err);
-                self.table_later(node, Event::LeaseWritten { group, call, answer });
+                self.write_sent(table::Write { node, group, call, expect, lease });
             }
-            Command::Guard { until, .. } => self.guards.push((self.now, node, until)),
+            Command::Guard { until, .. } => {
+                self.guards.push((self.now, node, until));
+                self.guards_at.push(self.wishes.len());
+            }
             Command::Converge { group, desired, change } => {
                 if group.0 == 0 {
                     self.desired[usize::from(node)] = Some(desired);

@@ -189,10 +189,10 @@ impl Group {
 
     fn view_of(&self, peer: &Peer, cx: &Context<'_>) -> Holder {
         let running = peer.running(cx.now);
-        // A lease promises more: a goodbye may have been said over a service that would not stop.
-        let proof = match self.lease {
+        // A lease promises more: a goodbye may be said over what would not stop, and it may be younger than EC2's word.
+        let proof = match &self.lease {
             None => peer.left || matches!(running, Some(Running::Ending | Running::No)),
-            Some(_) => running == Some(Running::No),
+            Some(lease) => running == Some(Running::No) && lease.seen_before(peer.asked_running()),
         };
         let offers = self
             .heard_offer

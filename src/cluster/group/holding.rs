@@ -29,6 +29,13 @@ pub(super) struct Retakes {
     next: Time,
 }
 
+impl Retakes {
+    /// It was not moved away again, a call failed: the calls have a back-off of their own.
+    pub(super) fn failed(&mut self) {
+        *self = Self { count: self.count.saturating_sub(1), next: Time::ZERO };
+    }
+}
+
 impl Group {
     /// Settled or not, and who owns the group: by the lease where there is one, else by the anchor.
     pub(in super::super) fn owner(&self, now: Time) -> (bool, Option<Owner>) {
@@ -42,6 +49,16 @@ impl Group {
             Some(Owner::Nobody) => self.lease.as_ref().and_then(Leasing::last_owner),
             Some(Owner::Mine | Owner::Orphaned | Owner::Stranger) | None => None,
         }
+    }
+
+    /// With a lease: another node may be serving by it.
+    pub(super) fn is_leased(&self, cx: &Context<'_>) -> bool {
+        self.lease.as_ref().is_some_and(|it| it.last_owner().is_some() && !it.expired(cx.now))
+    }
+
+    /// Whether the lease is another's or nobody's, as far as we know; a group without one has nothing to give back.
+    pub(in super::super) fn has_given_back(&self) -> bool {
+        !self.lease.as_ref().is_some_and(Leasing::names_us)
     }
 
     /// With a lease: the right to serve is over.
@@ -126,9 +143,12 @@ impl Group {
         } else if active && !lapsed {
             lease.stopped_by()
         } else {
-            lease.guarded
+            // After maintenance what runs without a right to it has its time to stop, and no more.
+            lease.guarded.or(self.guard_told.then_some(cx.now + lease.settings.stop_bound))
         };
-        if until != lease.guarded {
+        let first = !self.guard_told && (maintenance || stopped);
+        if until != lease.guarded || first {
+            self.guard_told = true;
             lease.guarded = until;
             out.commands.push_back(Command::Guard { group: self.id, until });
         }

@@ -10,13 +10,16 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::super::anchor::Owner;
-use super::super::decision::Row;
 use super::super::event::Failure;
 use super::super::lease::Lease;
 use super::super::node::NodeId;
 use super::super::random::Random;
 use super::super::settings::{FRESH, LeaseSettings};
 use super::super::time::Time;
+
+mod write;
+
+pub(super) use write::{Purpose, Settled, Write};
 
 /// This node's side of the lease.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -47,41 +50,6 @@ pub(in super::super) struct Seen {
     first: Time,
     /// When the request of the last good read was sent, or the answer to our own write was received.
     pub(super) sent: Time,
-}
-
-/// What a write is for.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(super) enum Purpose {
-    /// Ours already: prolong it.
-    Renew,
-    /// Another's, or nobody's: it becomes ours.
-    Take(Row),
-    /// We do not need it any more.
-    GiveBack,
-}
-
-/// A write until it is settled. Its repetitions are the same write.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub(super) struct Write {
-    pub(super) purpose: Purpose,
-    pub(super) lease: Lease,
-    pub(super) expect: Option<u64>,
-    /// When the first attempt was begun: from here it counts.
-    first: Time,
-    calls: Vec<u64>,
-    attempts: u32,
-    /// An attempt may have landed, or may land yet, although another one failed.
-    open: bool,
-    next: Time,
-}
-
-/// What an answer has settled.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Settled {
-    /// The write stands in the table.
-    Landed(Purpose),
-    /// Something else stands there.
-    Lost(Purpose),
 }
 
 impl Leasing {
@@ -175,6 +143,16 @@ impl Leasing {
     /// The highest term that was seen.
     pub(super) fn term(&self) -> u64 {
         self.seen.and_then(|seen| seen.lease).map_or(0, |lease| lease.term)
+    }
+
+    /// What was offered as stopped may be taken by a write that is under way: it has to be renewed before it counts.
+    pub(super) fn forfeit(&mut self) {
+        self.renewed = None;
+    }
+
+    /// Whether what stands in the table was seen before this moment.
+    pub(super) fn seen_before(&self, at: Time) -> bool {
+        self.seen.is_some_and(|seen| seen.first <= at)
     }
 
     /// Ask at once.

@@ -95,6 +95,8 @@ pub(super) struct Group {
     alarmed: Option<String>,
     pub(super) lease: Option<Leasing>,
     lease_in_grace: bool,
+    /// The guard outlives the agent: before this one has told it anything it does what the last one said.
+    guard_told: bool,
     retakes: Retakes,
     without_anchor: Option<Time>,
     aside_until: Option<Time>,
@@ -144,6 +146,7 @@ impl Group {
             alarmed: None,
             lease: settings.lease.map(|lease| Leasing::new(lease, of.me, Random::new(random.next()), now)),
             lease_in_grace: false,
+            guard_told: false,
             retakes: Retakes::default(),
             without_anchor: None,
             aside_until: None,
@@ -209,8 +212,8 @@ impl Group {
             return;
         }
         match action {
-            Action::Keep => self.keep(row, out),
-            Action::Serve { repair } => self.serve(repair, out),
+            Action::Keep => self.keep(row, cx, out),
+            Action::Serve { repair } => self.serve(repair, cx, out),
             Action::Wait => self.stand_by(view, out),
             Action::Alarm => {
                 self.stand_by(view, out);
@@ -228,13 +231,13 @@ impl Group {
             }
             Action::Offer => {
                 self.make_offer(self.taker(cx), cx, out);
-                self.keep(row, out);
+                self.keep(row, cx, out);
             }
             Action::Take(from) => {
                 if self.role == Role::Standby {
                     self.stand_by(view, out);
                 } else {
-                    self.serve(false, out);
+                    self.serve(false, cx, out);
                 }
                 self.try_take(row, view.anchor, from, cx, out);
             }
@@ -242,27 +245,23 @@ impl Group {
     }
 
     /// In rows that change nothing, an active node goes on serving without changing EC2.
-    fn keep(&mut self, row: Row, out: &mut Outbox) {
+    fn keep(&mut self, row: Row, cx: &Context<'_>, out: &mut Outbox) {
         // In maintenance nothing begins, but what repairs EC2 ends.
         let repairs = self.desired == Some(Desired::Serve { repair: true });
         if self.role == Role::Active && (row != Row::Maintenance || repairs) {
-            self.serve(false, out);
+            self.serve(false, cx, out);
         }
-    }
-
-    /// Serves, unless the service has to stop (or has stopped) for the one that takes the group over.
-    fn serve(&mut self, repair: bool, out: &mut Outbox) {
-        let stops = self.offer.as_ref().is_some_and(|offer| offer.stops);
-        self.want(if stops { Desired::Standby } else { Desired::Serve { repair } }, out);
     }
 
     /// The anchor, or the lease, is ours already. A lease has to be renewed before it counts.
     fn become_owner(&mut self, row: Row, cx: &Context<'_>, out: &mut Outbox) {
-        // Whoever heard that our service has stopped may take until the offer is over, with every call it caused.
-        let alone = self.settings(cx).cold || self.lease.is_some();
+        // Whoever heard that our service has stopped may take until the offer is over, with every call it caused. (A
+        // lease is renewed against its condition: there one of the two writes fails.)
+        let alone = self.settings(cx).cold && self.lease.is_none();
         if alone && self.offer.as_ref().is_some_and(|offer| offer.stopped) {
             return;
         }
+        self.end_offer();
         match &mut self.lease {
             None => self.become_active(row, "EC2 says that the anchor is ours", cx, out),
             Some(lease) if lease.valid(cx.now) => {

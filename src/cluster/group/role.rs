@@ -49,10 +49,28 @@ impl Group {
         self.term = self.newest_term(cx).saturating_add(1);
         self.memory.term = self.term;
         self.set_role(Role::Active, row, reason, cx, out);
-        // The guard first: what it does not watch must not run.
-        self.tend_guard(cx, out);
-        self.want(Desired::Serve { repair: true }, out);
+        self.want_to_serve(true, cx, out);
         self.store(out);
+    }
+
+    /// Serves, unless the service has to stop (or has stopped) for the one that takes the group over.
+    pub(super) fn serve(&mut self, repair: bool, cx: &Context<'_>, out: &mut Outbox) {
+        if self.offer.as_ref().is_some_and(|offer| offer.stops) {
+            self.want(Desired::Standby, out);
+        } else {
+            self.want_to_serve(repair, cx, out);
+        }
+    }
+
+    /// The guard first: what it does not watch must not run.
+    fn want_to_serve(&mut self, repair: bool, cx: &Context<'_>, out: &mut Outbox) {
+        let desired = Desired::Serve { repair };
+        if self.desired != Some(desired) {
+            // What had stopped will not have.
+            self.converged = false;
+            self.tend_guard(cx, out);
+        }
+        self.want(desired, out);
     }
 
     /// The highest term that is known.
@@ -64,7 +82,7 @@ impl Group {
 
     pub(super) fn become_standby(&mut self, row: Row, reason: &str, cx: &Context<'_>, out: &mut Outbox) {
         self.set_role(Role::Standby, row, reason, cx, out);
-        self.offer = None;
+        self.end_offer();
         self.want(Desired::Standby, out);
     }
 
@@ -101,6 +119,15 @@ impl Group {
         self.tell(Level::Info, "offered", format!("the group is offered to {whom}"), cx, out);
     }
 
+    /// Our offer is over. A taker's write of the lease may be under way, and land.
+    pub(super) fn end_offer(&mut self) {
+        if let Some(lease) = self.lease.as_mut().filter(|_| self.offer.as_ref().is_some_and(|it| it.stopped))
+        {
+            lease.forfeit();
+        }
+        self.offer = None;
+    }
+
     /// An operator's switchover, to this node or to the best one. One-way deafness bars it.
     pub(in super::super) fn switch_over(&mut self, to: Option<NodeId>, cx: &Context<'_>, out: &mut Outbox) {
         let Some(to) = to.or_else(|| self.taker(cx)) else {
@@ -125,7 +152,14 @@ impl Group {
             return self.tell(Level::Warn, "force-refused", text, cx, out);
         }
         self.aside_until = None;
-        self.forced = Some(cx.now + FORCED_FOR);
+        let mut from = cx.now;
+        if self.is_leased(cx) {
+            let text = "another node holds the lease: it is taken when it was not renewed for its length; who renews it is \
+                        not forced out, but moved by a switchover";
+            self.tell(Level::Warn, "force-waits", text.into(), cx, out);
+            from = self.lease.as_ref().and_then(Leasing::expires_at).unwrap_or(from);
+        }
+        self.forced = Some(from + FORCED_FOR);
     }
 
     /// Repeats our offer until it is answered; ends it when it has run out or the anchor has gone.
@@ -150,13 +184,13 @@ impl Group {
         }
         let Some(offer) = &mut self.offer else { return };
         if !may_offer {
-            self.offer = None;
+            self.end_offer();
             out.urgent = true;
             return;
         }
         if offer.over(cx.now) {
             let unheard = offer.answered_by.is_none();
-            self.offer = None;
+            self.end_offer();
             self.tell(Level::Warn, "offer-failed", "nobody took the group that was offered".into(), cx, out);
             let deaf = unheard && self.lease.is_some() && self.role == Role::Active;
             if deaf && !self.fit_here(cx) && !self.memory.maintenance.on && self.taker(cx).is_some() {

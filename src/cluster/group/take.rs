@@ -254,6 +254,10 @@ impl Group {
         if !wanted || self.role == Role::Active || view.maintenance || view.anchor == Some(Owner::Mine) {
             return false;
         }
+        if self.is_leased(cx) && !view.holder.offers && !view.holder.proof {
+            // Not even an operator makes two of them run.
+            return false;
+        }
         if self.able.is_err() || !view.fit || self.call_gate(cx).is_some() {
             return true;
         }
@@ -294,6 +298,7 @@ impl Group {
             Err(failure) => {
                 self.take.failed(failure, &mut out.random, cx.now);
                 self.knowledge.ask_now();
+                self.retakes.failed();
                 match failure {
                     Failure::NoAnswer => self.knowledge.call_left_open(cx.now),
                     Failure::Refused => {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::cluster::Row;
 
 const THEM: NodeId = NodeId(1);
 const TAKE: Purpose = Purpose::Take(Row::Free);
