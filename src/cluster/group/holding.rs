@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::anchor::Owner;
 use super::super::command::{Command, Desired, TakeFrom};
+use super::super::decision::Row;
 use super::super::event::Failure;
 use super::super::heartbeat::Role;
 use super::super::lease::Lease;
@@ -41,6 +42,22 @@ impl Group {
             Some(Owner::Theirs(node)) => Some(node),
             Some(Owner::Nobody) => self.lease.as_ref().and_then(Leasing::last_owner),
             Some(Owner::Mine | Owner::Orphaned | Owner::Stranger) | None => None,
+        }
+    }
+
+    /// The anchor, or the lease, is ours already. A lease has to be renewed before it counts.
+    pub(super) fn become_owner(&mut self, row: Row, cx: &Context<'_>, out: &mut Outbox) {
+        // Whoever heard that our service has stopped may take until the offer is over, with every call it caused.
+        let alone = self.settings(cx).cold || self.lease.is_some();
+        if alone && self.offer.as_ref().is_some_and(|offer| offer.stopped) {
+            return;
+        }
+        match &mut self.lease {
+            None => self.become_active(row, "EC2 says that the anchor is ours", cx, out),
+            Some(lease) if lease.valid(cx.now) => {
+                self.become_active(row, "the lease is ours", cx, out);
+            }
+            Some(lease) => lease.begin(Purpose::Renew, self.term, cx.now),
         }
     }
 

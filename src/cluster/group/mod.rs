@@ -21,7 +21,7 @@ use self::counter::{Rest, Writer};
 use self::fence::Fence;
 use self::holding::Retakes;
 use self::knowledge::{Change, Knowledge};
-use self::lease::{Leasing, Purpose};
+use self::lease::Leasing;
 use self::offer::{Heard, Made};
 use self::probe::Probes;
 use self::take::{Gate, Take};
@@ -254,22 +254,6 @@ impl Group {
     fn serve(&mut self, repair: bool, out: &mut Outbox) {
         let stops = self.offer.as_ref().is_some_and(|offer| offer.stops);
         self.want(if stops { Desired::Standby } else { Desired::Serve { repair } }, out);
-    }
-
-    /// The anchor, or the lease, is ours already. A lease has to be renewed before it counts.
-    fn become_owner(&mut self, row: Row, cx: &Context<'_>, out: &mut Outbox) {
-        // Whoever heard that our service has stopped may take until the offer is over, with every call it caused.
-        let alone = self.settings(cx).cold || self.lease.is_some();
-        if alone && self.offer.as_ref().is_some_and(|offer| offer.stopped) {
-            return;
-        }
-        match &mut self.lease {
-            None => self.become_active(row, "EC2 says that the anchor is ours", cx, out),
-            Some(lease) if lease.valid(cx.now) => {
-                self.become_active(row, "the lease is ours", cx, out);
-            }
-            Some(lease) => lease.begin(Purpose::Renew, self.term, cx.now),
-        }
     }
 
     /// Once settled, a service that still runs as active goes to its standby state (rows 11 to 19).
