@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::anchor::Owner;
 use super::super::command::{Command, Desired, TakeFrom};
+use super::super::decision::Row;
 use super::super::event::Failure;
 use super::super::heartbeat::Role;
 use super::super::lease::Lease;
@@ -59,6 +60,24 @@ impl Group {
     /// Whether the lease is another's or nobody's, as far as we know; a group without one has nothing to give back.
     pub(in super::super) fn has_given_back(&self) -> bool {
         !self.lease.as_ref().is_some_and(Leasing::names_us)
+    }
+
+    /// The anchor, or the lease, is ours already. A lease has to be renewed before it counts.
+    pub(super) fn become_owner(&mut self, row: Row, cx: &Context<'_>, out: &mut Outbox) {
+        // Whoever heard that our service has stopped may take until the offer is over, with every call it caused. (A
+        // lease is renewed against its condition: there one of the two writes fails.)
+        let alone = self.settings(cx).cold && self.lease.is_none();
+        if alone && self.offer.as_ref().is_some_and(|offer| offer.stopped) {
+            return;
+        }
+        self.end_offer();
+        match &mut self.lease {
+            None => self.become_active(row, "EC2 says that the anchor is ours", cx, out),
+            Some(lease) if lease.valid(cx.now) => {
+                self.become_active(row, "the lease is ours", cx, out);
+            }
+            Some(lease) => lease.begin(Purpose::Renew, self.term, cx.now),
+        }
     }
 
     /// With a lease: the right to serve is over.

@@ -21,7 +21,7 @@ use self::counter::{Rest, Writer};
 use self::fence::Fence;
 use self::holding::Retakes;
 use self::knowledge::{Change, Knowledge};
-use self::lease::{Leasing, Purpose};
+use self::lease::Leasing;
 use self::offer::{Heard, Made};
 use self::probe::Probes;
 use self::take::{Gate, Take};
@@ -250,24 +250,6 @@ impl Group {
         let repairs = self.desired == Some(Desired::Serve { repair: true });
         if self.role == Role::Active && (row != Row::Maintenance || repairs) {
             self.serve(false, cx, out);
-        }
-    }
-
-    /// The anchor, or the lease, is ours already. A lease has to be renewed before it counts.
-    fn become_owner(&mut self, row: Row, cx: &Context<'_>, out: &mut Outbox) {
-        // Whoever heard that our service has stopped may take until the offer is over, with every call it caused. (A
-        // lease is renewed against its condition: there one of the two writes fails.)
-        let alone = self.settings(cx).cold && self.lease.is_none();
-        if alone && self.offer.as_ref().is_some_and(|offer| offer.stopped) {
-            return;
-        }
-        self.end_offer();
-        match &mut self.lease {
-            None => self.become_active(row, "EC2 says that the anchor is ours", cx, out),
-            Some(lease) if lease.valid(cx.now) => {
-                self.become_active(row, "the lease is ours", cx, out);
-            }
-            Some(lease) => lease.begin(Purpose::Renew, self.term, cx.now),
         }
     }
 

@@ -139,8 +139,10 @@ impl World {
         let heard = !heard_by.is_empty();
         let guarded = node != by && heard && self.healthy(node, group) && known && !spared;
         let it = usize::from(node.0);
-        // Whoever has chosen to take when fencing fails is not promised this.
-        let chosen = settings.take_when_fencing_fails;
+        // Whoever has chosen to take when fencing fails is not promised this. Nor is a node that took from the stopped
+        // one only just now: of three and more nodes, two that do not hear each other can take within a read's age of
+        // each other, and EC2 has no call that takes from a named holder only.
+        let chosen = settings.take_when_fencing_fails || !known;
         let service = &self.machines[it].groups[at].service;
         Judgement {
             guarded: guarded.then_some(node),
