@@ -275,11 +275,9 @@ impl Group {
             }
             return;
         }
-        // At once on becoming active; later only by what EC2 says.
-        if !(first || settled && owner.is_some())
-            || cx.now < self.retakes.next
-            || self.call_gate(cx).is_some()
-        {
+        // At once on becoming active, if EC2 has said anything lately; later only by what it says.
+        let known = (first && self.knowledge.fresh(cx.now)) || (settled && owner.is_some());
+        if !known || cx.now < self.retakes.next || self.call_gate(cx).is_some() {
             return;
         }
         let last = self.knowledge.last.map(|last| last.owner);

@@ -350,10 +350,10 @@ impl Leasing {
         }
     }
 
-    /// Stops a take or a renewal that has not been sent yet.
+    /// Stops a take that has not been sent yet. What is ours already is renewed also by a node that could not take:
+    /// its service may be running.
     pub(super) fn withdraw(&mut self) {
-        if self.write.as_ref().is_some_and(|write| write.attempts == 0 && write.purpose != Purpose::GiveBack)
-        {
+        if self.write.as_ref().is_some_and(|it| it.attempts == 0 && matches!(it.purpose, Purpose::Take(_))) {
             self.write = None;
         }
     }

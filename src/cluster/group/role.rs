@@ -50,6 +50,10 @@ impl Group {
         self.memory.term = self.term;
         self.set_role(Role::Active, row, reason, cx, out);
         self.want_to_serve(true, cx, out);
+        if self.lease.is_some() {
+            // The anchor follows, and what is known of it may be old.
+            self.knowledge.ask_now();
+        }
         self.store(out);
     }
 

@@ -425,3 +425,19 @@ fn a_failed_service_whose_offer_is_not_heard_gives_the_lease_back() {
     assert!(world.said(0, "stands-aside"));
     assert_eq!(world.active(), [1]);
 }
+
+#[test]
+fn the_anchor_is_not_taken_by_what_was_known_long_ago() {
+    let mut world = pair();
+    // Found by the simulator: the lease was renewed after a long freeze, and the last read was older than that.
+    world.kill(0);
+    world.cloudless = vec![0];
+    world.start(0);
+    world.run(ms(5_000));
+    assert_eq!(world.active(), [0]);
+    assert!(world.takes.is_empty(), "EC2 has not said anything to this agent yet");
+    world.cloudless.clear();
+    world.holder[0] = Held::Orphaned;
+    world.run(ms(10_000));
+    assert_eq!(world.holder[0], Held::By(0));
+}
