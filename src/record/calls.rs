@@ -4,6 +4,8 @@
 //! otherwise; so a recorded answer is given to the call that was made in the same turn as the recorded one, and
 //! reads that were not recorded get the answer of the next one that was.
 
+use std::time::Duration;
+
 use crate::cluster::{Command, Event, GroupId, NodeId, Time};
 
 /// What a call is about.
@@ -18,6 +20,10 @@ enum Kind {
     WriteLease(GroupId),
     Converge(GroupId),
 }
+
+/// The heart may take in several inputs before it carries out what they led to: a call is recorded within this after
+/// the input that led to it, and other inputs may stand between the two.
+const TURN: Duration = Duration::from_millis(100);
 
 /// So many calls without an answer are kept in mind; of a superseded wish there never is one.
 const KEPT: usize = 64;
@@ -55,14 +61,16 @@ impl Calls {
         let Some((kind, number)) = asked(command) else { return };
         self.recorded.push((kind, number));
         self.recorded.drain(..self.recorded.len().saturating_sub(KEPT));
-        let same = |open: &&mut Open| open.kind == kind && open.sent == at && open.recorded.is_none();
+        let same = |open: &&mut Open| {
+            open.kind == kind && open.sent <= at && at.since(open.sent) < TURN && open.recorded.is_none()
+        };
         if let Some(open) = self.open.iter_mut().find(same) {
             open.recorded = Some(number);
         }
     }
 
     /// The inputs that this recorded input stands for.
-    pub(super) fn inputs(&mut self, event: Event) -> Vec<Event> {
+    pub(super) fn inputs(&mut self, event: Event, now: Time) -> Vec<Event> {
         let mut inputs = self.late_answers();
         let call = answered(&event);
         let Some(at) = self.recorded.iter().position(|it| Some(*it) == call) else {
@@ -83,8 +91,11 @@ impl Calls {
             }
         }
         if kind.is_read() {
-            while let Some(number) = place(&mut self.open, None) {
-                inputs.push(numbered(event.clone(), number));
+            // Asked so long ago that the recorded core has not: any answer will do.
+            let unrecorded =
+                |open: &Open| open.kind == kind && open.recorded.is_none() && now.since(open.sent) >= TURN;
+            for open in self.open.extract_if(.., |open| unrecorded(open)) {
+                inputs.push(numbered(event.clone(), open.number));
             }
         }
         inputs

@@ -124,7 +124,7 @@ impl Replay {
             self.handle(Event::Ticked, due);
         }
         self.at = at;
-        for event in self.calls.inputs(event.clone()) {
+        for event in self.calls.inputs(event.clone(), at) {
             self.handle(event, at);
         }
     }
