@@ -2,7 +2,6 @@
 
 use super::super::event::ServiceFailure;
 use super::super::notice::Level;
-use super::super::settings::SETTLE;
 use super::super::time::Time;
 use super::{Context, Group, Outbox};
 
@@ -20,7 +19,7 @@ impl Group {
         cx: &Context<'_>,
         out: &mut Outbox,
     ) {
-        let stalled = cx.stalled_at.is_some_and(|at| cx.now.since(at) < SETTLE);
+        let stalled = cx.just_stalled();
         if self.memory.maintenance.on || stalled {
             let why = if stalled { "this agent has just not run for a while" } else { "maintenance is on" };
             let text = format!("the service has failed; that does not count, because {why}");

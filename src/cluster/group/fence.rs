@@ -14,7 +14,7 @@ use super::super::heartbeat::Role;
 use super::super::node::NodeId;
 use super::super::notice::Level;
 use super::super::peer::Peer;
-use super::super::settings::{FRESH, Fencing, SETTLE};
+use super::super::settings::{FRESH, Fencing};
 use super::super::snapshot;
 use super::super::time::Time;
 use super::take::Gate;
@@ -35,7 +35,6 @@ const DRAW: Duration = Duration::from_secs(2);
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(super) struct Fence {
     node: NodeId,
-    since: Time,
     under_way: Option<(u64, Time)>,
     attempts: u32,
     next: Time,
@@ -46,7 +45,7 @@ pub(super) struct Fence {
 
 impl Fence {
     const fn new(node: NodeId, now: Time) -> Self {
-        Self { node, since: now, under_way: None, attempts: 0, next: now, accepted: None, failed: None }
+        Self { node, under_way: None, attempts: 0, next: now, accepted: None, failed: None }
     }
 
     pub(super) fn deadline(&self) -> Option<Time> {
@@ -161,7 +160,7 @@ impl Group {
         let overdue = cx.settings.call_timeout * 2;
         fence.under_way = fence.under_way.filter(|(_, sent)| cx.now.since(*sent) < overdue);
         if fence.failed.is_some_and(|at| cx.now.since(at) >= ROUND_EVERY) {
-            fence = Fence { since: fence.since, ..Fence::new(fence.node, cx.now) };
+            fence = Fence::new(fence.node, cx.now);
         }
         if fence.accepted.is_some_and(|at| cx.now.since(at) >= CONFIRM) && fence.failed.is_none() {
             self.fencing_failed(&mut fence, "its instance has not stopped", cx, out);
@@ -221,7 +220,7 @@ impl Group {
 
 /// A node that is itself unwell never fences: it may be the one that has fallen out of the world.
 fn unwell(cx: &Context<'_>) -> Option<String> {
-    if cx.stalled_at.is_some_and(|at| cx.now.since(at) < SETTLE) {
+    if cx.just_stalled() {
         return Some("it has just not run for a while".into());
     }
     match cx.own_running.filter(|(sent, _)| cx.now.since(*sent) < FRESH) {

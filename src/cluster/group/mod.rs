@@ -33,7 +33,7 @@ use super::node::{GroupId, NodeId, Session};
 use super::notice::{Level, Notice};
 use super::peer::Peer;
 use super::random::Random;
-use super::settings::{GroupSettings, Memory, Settings};
+use super::settings::{GroupSettings, Memory, SETTLE, Settings};
 use super::time::Time;
 
 /// What a group may look at.
@@ -46,6 +46,13 @@ pub(super) struct Context<'a> {
     pub(super) stalled_at: Option<Time>,
     /// EC2's word on our own instance, and when it was asked.
     pub(super) own_running: Option<(Time, Running)>,
+}
+
+impl Context<'_> {
+    /// This agent has just not run for a while: what it believes to have seen may be old.
+    pub(super) fn just_stalled(&self) -> bool {
+        self.stalled_at.is_some_and(|at| self.now.since(at) < SETTLE)
+    }
 }
 
 /// What a group leaves behind.
