@@ -210,7 +210,17 @@ impl World {
             let active = bits(&|it| it.role == Role::Active);
             let offers = bits(&|it| it.offer.is_some());
             let (back_in, goodbye) = (beat.back_in.is_some(), beat.goodbye);
-            let arrival = Arrival { at, sent, life, knows_me, active, offers, back_in, goodbye };
+            let arrival = Arrival {
+                at,
+                sent,
+                sequence: beat.sequence,
+                life,
+                knows_me,
+                active,
+                offers,
+                back_in,
+                goodbye,
+            };
             self.net.arrived(from, to, arrival);
         }
         self.tell(to, Event::HeartbeatReceived(beat));

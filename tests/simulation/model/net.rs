@@ -41,6 +41,8 @@ pub(crate) enum Trouble {
 pub(crate) struct Arrival {
     pub(crate) at: Time,
     pub(crate) sent: Time,
+    /// Its number on its link: the order of what was sent in one moment.
+    pub(crate) sequence: u64,
     /// The sender's process.
     pub(crate) life: u32,
     /// The sender has heard this process of the receiver.
@@ -161,7 +163,8 @@ impl Net {
         let path = usize::from(from.0) * self.nodes + usize::from(to.0);
         self.heard[path] = arrival.at;
         let known = &mut self.arrivals[path];
-        if known.is_none_or(|known| known.sent < arrival.sent) {
+        // Two can be sent in one moment: an answer, and then what an event of that moment has changed.
+        if known.is_none_or(|known| (known.sent, known.sequence) < (arrival.sent, arrival.sequence)) {
             *known = Some(arrival);
         }
     }
