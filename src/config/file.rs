@@ -1,6 +1,8 @@
 //! The file as the operator wrote it: each value in its form, with its place. What is bad or absent is
 //! `None` here and a problem there, so that the rules can look at everything else.
 
+mod checks;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +14,8 @@ use super::report::{Problems, Spot, Written};
 use super::table::Table;
 use super::{Arbiter, Fencing, HookEvent, Standby, WhenFencingFails, WhenIsolated, WhenSilent};
 use crate::cloud::Destination;
+
+pub(super) use checks::{CheckFile, KINDS};
 
 /// A value that may be bad.
 pub(super) type Maybe<T> = Option<Written<T>>;
@@ -72,6 +76,7 @@ pub(super) struct GroupFile {
     pub(super) failure_timeout: Maybe<Duration>,
     /// `None`: it is not written.
     pub(super) service: Option<ServiceFile>,
+    pub(super) checks: Vec<CheckFile>,
     /// In the order of the file.
     pub(super) resources: Vec<ResourceFile>,
     pub(super) hooks: Vec<HookFile>,
@@ -239,6 +244,7 @@ impl GroupFile {
             migration_threshold: table.integer("migration-threshold"),
             failure_timeout: form(table.text("failure-timeout"), forms::duration, problems),
             service: table.written("service").map(|service| ServiceFile::read(&service, problems)),
+            checks: table.tables("check").iter().map(|check| CheckFile::read(check, problems)).collect(),
             resources,
             hooks: table.tables("hook").iter().map(|hook| HookFile::read(hook, problems)).collect(),
         }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
-use super::{Arbiter, Config, Fencing, Group, Resource};
+use super::{Arbiter, Check, Config, Fencing, Group, Resource};
 
 impl Config {
     /// A hash over the effective values that must agree on all nodes: everything but key file, socket,
@@ -44,6 +44,9 @@ impl Config {
                 line(resource_line(resource));
             }
             safety_lines(group).into_iter().for_each(&mut line);
+            for check in &group.checks {
+                line(check_line(check));
+            }
             for hook in &group.hooks {
                 line(format!("hook {:?} {:?} {}", hook.on, hook.run, hook.timeout.as_nanos()));
             }
@@ -83,6 +86,13 @@ fn safety_lines(group: &Group) -> Vec<String> {
         ));
     }
     lines
+}
+
+fn check_line(check: &Check) -> String {
+    let (every, timeout) = (check.every.as_nanos(), check.timeout.as_nanos());
+    let (when, on_fail) = (check.when.word(), check.on_fail.word());
+    let (name, kind) = (&check.name, &check.kind);
+    format!("check {name} {kind:?} {every} {timeout} {} {} {when} {on_fail}", check.rise, check.fall)
 }
 
 fn resource_line(resource: &Resource) -> String {

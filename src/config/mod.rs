@@ -1,6 +1,7 @@
 //! The configuration: the file as written -> a typed, valid [`Config`]; all problems at once.
 
 mod build;
+mod checks;
 pub mod error;
 mod file;
 mod forms;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use crate::cloud::Destination;
 use crate::cluster::NodeId;
 
+pub use checks::{Check, CheckKind, Http, Need, OnFail, Sip, Transport, When};
 pub use error::{ConfigError, Problem};
 pub use keys::{Keys, check_key_file};
 pub use own_node::OwnNodeError;
@@ -132,6 +134,8 @@ pub struct Group {
     pub failure_timeout: Option<Duration>,
     /// The service that the agent starts and stops.
     pub service: Option<Service>,
+    /// What is asked, again and again, on this node and of others.
+    pub checks: Vec<Check>,
     /// Programs that run when this node becomes active or standby.
     pub hooks: Vec<Hook>,
 }

@@ -2,6 +2,7 @@
 //! be read, so that one run shows all problems.
 
 mod addresses;
+mod checks;
 mod resources;
 mod safety;
 
@@ -210,6 +211,7 @@ fn groups(file: &File, problems: &mut Problems<'_>) {
         group_nodes(group, file, problems);
         anchor(group, problems);
         hooks(group, problems);
+        checks::check(group, problems);
     }
 }
 
