@@ -5,6 +5,7 @@ mod addresses;
 mod checks;
 mod resources;
 mod safety;
+mod service;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -31,6 +32,7 @@ pub(super) fn check(file: &File, problems: &mut Problems<'_>) {
     resources::check(file, problems);
     addresses::check(file, problems);
     safety::check(file, problems);
+    service::check(file, problems);
     call_timeout(file.aws.call_timeout.as_ref(), problems);
 }
 
@@ -210,7 +212,6 @@ fn groups(file: &File, problems: &mut Problems<'_>) {
         }
         group_nodes(group, file, problems);
         anchor(group, problems);
-        hooks(group, problems);
         checks::check(group, problems);
     }
 }
@@ -283,16 +284,4 @@ fn anchor(group: &GroupFile, problems: &mut Problems<'_>) {
 
 fn distinct_number<T: Ord>(list: &[Maybe<T>]) -> usize {
     list.iter().flatten().map(|entry| &entry.value).collect::<BTreeSet<_>>().len()
-}
-
-fn hooks(group: &GroupFile, problems: &mut Problems<'_>) {
-    for run in group.hooks.iter().filter_map(|hook| hook.run.as_ref()) {
-        if run.value.first().is_none_or(|program| program.value.is_empty()) {
-            problems.add(
-                &run.spot,
-                "run begins with a program",
-                "write run = [\"/usr/local/bin/on-promote\"]",
-            );
-        }
-    }
 }
