@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
+use super::checks::Checks;
+use super::clock;
 use super::errors::Errors;
 use super::heart::ToHeart;
 use super::names::Names;
@@ -59,6 +61,8 @@ pub(super) struct World {
     pub(super) runs_since: watch::Sender<Option<Time>>,
     /// Whether the group is in maintenance: then this node only looks.
     pub(super) maintenance: watch::Sender<bool>,
+    /// What its checks have found.
+    pub(super) checks: Checks,
     seen: Mutex<Seen>,
     able: Mutex<Able>,
 }
@@ -80,6 +84,8 @@ pub(super) enum Need {
     Service,
     /// The guard.
     Guard,
+    /// Checks that are not down.
+    Checks,
 }
 
 /// How the world of a group should be.
@@ -128,6 +134,7 @@ impl Need {
             Self::Interfaces => "interfaces",
             Self::Service => "service",
             Self::Guard => "guard",
+            Self::Checks => "checks",
         }
     }
 }
@@ -169,6 +176,7 @@ impl Shell {
                 troubles: Troubles::default(),
                 runs_since: watch::Sender::new(None),
                 maintenance: watch::Sender::new(false),
+                checks: Checks::new(&group.checks, clock::now()),
                 seen: Mutex::new(seen),
                 able: Mutex::default(),
             }

@@ -1,5 +1,6 @@
 //! The answer to `status`: what the heart sees and the effects know, in the words of the protocol.
 
+mod checks;
 mod problems;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -109,6 +110,7 @@ fn group(shell: &Shell, view: &GroupView, now: Time) -> Group {
         reached: view.desired.is_some_and(|(_, reached)| reached),
         failing: seen.failing.iter().map(|(what, why)| format!("{what}: {why}")).collect(),
         hooks: hooks(&seen, now),
+        checks: checks::of(settings, world, now),
         ..absent(shell, view)
     }
 }
@@ -158,6 +160,7 @@ fn absent(shell: &Shell, view: &GroupView) -> Group {
         reached: false,
         failing: Vec::new(),
         hooks: Vec::new(),
+        checks: Vec::new(),
     }
 }
 

@@ -2,6 +2,7 @@
 //! counts; nothing here can keep the heart waiting.
 
 mod calls;
+mod checks;
 mod fence;
 mod guard;
 mod guest;
@@ -39,6 +40,7 @@ pub(super) fn start(shell: &Arc<Shell>, who_am_i: WhoAmI, state: &State) {
             world.maintenance.send_replace(kept.is_some_and(|it| it.maintenance.on));
         }
         world::start(shell, group);
+        checks::start(shell, group);
     }
     tokio::spawn(guard::keep(Arc::clone(shell)));
 }
