@@ -4,6 +4,8 @@
 #![allow(clippy::disallowed_methods, reason = "tests measure")]
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
 
+#[path = "agent/checks.rs"]
+mod checks;
 #[path = "agent/cloud.rs"]
 mod cloud;
 #[path = "agent/incidents.rs"]
