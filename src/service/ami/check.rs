@@ -71,10 +71,12 @@ fn judge(error: &AmiError) -> Outcome {
         | AmiError::NotAmi { .. }
         | AmiError::Denied { .. }
         | AmiError::Refused { .. } => Outcome::Unknown(text),
-        AmiError::Connect { source, .. } => match source.kind() {
-            io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => Outcome::Failed(text),
-            _ => Outcome::Unknown(text),
-        },
-        AmiError::Silence { .. } | AmiError::Malformed(_) | AmiError::Closed(_) => Outcome::Failed(text),
+        AmiError::Connect { source, .. } if source.kind() != io::ErrorKind::ConnectionRefused => {
+            Outcome::Unknown(text)
+        }
+        AmiError::Connect { .. }
+        | AmiError::Silence { .. }
+        | AmiError::Malformed(_)
+        | AmiError::Closed(_) => Outcome::Failed(text),
     }
 }
