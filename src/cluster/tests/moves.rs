@@ -40,9 +40,13 @@ fn failures_are_counted_up_to_the_threshold_and_then_the_group_moves() {
     assert!(world.group(0).ineligible.unwrap().contains("barred"));
     assert!(world.group(0).barred && world.group(0).fail_count > 0);
     assert!(!world.group(1).barred && world.group(1).fail_count == 0);
+    // The active node knows it, too.
+    assert_eq!(world.group(1).not_takers, [(NodeId(0), Some(WhyNot::Barred))]);
+    assert!(world.group(1).takers.is_empty());
     world.tell(0, Event::Asked(Wish::Cleanup(GroupId(0))));
     world.run(ms(1_000));
     assert_eq!(world.group(0).ineligible, None);
+    assert!(world.group(1).not_takers.is_empty());
 }
 
 #[test]
