@@ -10,6 +10,7 @@ use super::errors::Errors;
 use super::heart::ToHeart;
 use super::names::Names;
 use super::timeline::Timeline;
+use super::trouble::Troubles;
 use crate::cloud::{Cloud, CloudError, LeaseTable};
 use crate::cluster::{Desired, Event, GroupId, NodeId, Session, Time};
 use crate::config::{self, Config};
@@ -52,6 +53,12 @@ pub(super) struct World {
     pub(super) guard: watch::Sender<Option<Option<Time>>>,
     /// Until when the service may run, as the guard has confirmed.
     pub(super) guarded: watch::Sender<Option<Time>>,
+    /// What the checks have against its service.
+    pub(super) troubles: Troubles,
+    /// Since when its service runs, as far as is known; `None`: it does not, or nobody can say.
+    pub(super) runs_since: watch::Sender<Option<Time>>,
+    /// Whether the group is in maintenance: then this node only looks.
+    pub(super) maintenance: watch::Sender<bool>,
     seen: Mutex<Seen>,
     able: Mutex<Able>,
 }
@@ -159,6 +166,9 @@ impl Shell {
                 cgroup: watch::Sender::new(None),
                 guard: watch::Sender::new(None),
                 guarded: watch::Sender::new(None),
+                troubles: Troubles::default(),
+                runs_since: watch::Sender::new(None),
+                maintenance: watch::Sender::new(false),
                 seen: Mutex::new(seen),
                 able: Mutex::default(),
             }

@@ -5,4 +5,5 @@ pub mod cgroup;
 pub mod hooks;
 pub mod probe;
 mod sip;
+pub mod state;
 pub mod unit;

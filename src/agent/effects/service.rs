@@ -32,7 +32,7 @@ pub(super) async fn keep(
 ) {
     let Some((settings, world)) = shell.group(group) else { return };
     let mut wanted = world.wanted.subscribe();
-    let unit = settings.service.as_ref().map(|service| Unit::new(&service.unit));
+    let unit = settings.service.as_ref().and_then(|it| Some(Unit::new(it.unit()?)));
     if let Some(unit) = &unit {
         tokio::spawn(find(Arc::clone(&shell), group, unit.clone()));
     }
@@ -158,5 +158,5 @@ fn note(world: &World, failing: Option<String>) {
 /// For the guard: whether a group's service is to be guarded at all.
 pub(super) fn guarded_unit(settings: &Group) -> Option<&str> {
     let service = settings.service.as_ref().filter(|_| settings.arbiter == Arbiter::Dynamodb)?;
-    Some(&service.unit)
+    service.unit()
 }
