@@ -1,6 +1,7 @@
 //! The file as the operator wrote it: each value in its form, with its place. What is bad or absent is
 //! `None` here and a problem there, so that the rules can look at everything else.
 
+mod checks;
 mod service;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -16,6 +17,8 @@ use super::table::Table;
 use super::{Arbiter, Fencing, WhenFencingFails, WhenIsolated, WhenSilent};
 use crate::cloud::Destination;
 pub(super) use service::{HookFile, ServiceFile};
+
+pub(super) use checks::{CheckFile, KINDS};
 
 /// A value that may be bad.
 pub(super) type Maybe<T> = Option<Written<T>>;
@@ -78,6 +81,7 @@ pub(super) struct GroupFile {
     pub(super) service: Option<ServiceFile>,
     /// `None`: it is not written.
     pub(super) asterisk: Option<AsteriskFile>,
+    pub(super) checks: Vec<CheckFile>,
     /// In the order of the file.
     pub(super) resources: Vec<ResourceFile>,
     pub(super) hooks: Vec<HookFile>,
@@ -228,6 +232,7 @@ impl GroupFile {
             failure_timeout: form(table.text("failure-timeout"), forms::duration, problems),
             service: table.written("service").map(|service| ServiceFile::read(&service, problems)),
             asterisk: table.written("asterisk").map(|it| AsteriskFile::read(&it, problems)),
+            checks: table.tables("check").iter().map(|check| CheckFile::read(check, problems)).collect(),
             resources,
             hooks: table.tables("hook").iter().map(|hook| HookFile::read(hook, problems)).collect(),
         }

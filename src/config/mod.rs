@@ -2,6 +2,7 @@
 
 mod asterisk;
 mod build;
+mod checks;
 pub mod error;
 mod file;
 mod forms;
@@ -26,6 +27,7 @@ use crate::cloud::Destination;
 use crate::cluster::NodeId;
 
 pub use asterisk::{Asterisk, Registrations};
+pub use checks::{Check, CheckKind, Http, Need, OnFail, Sip, Transport, When};
 pub use error::{ConfigError, Problem};
 pub use keys::{Keys, check_key_file};
 pub use own_node::OwnNodeError;
@@ -136,6 +138,8 @@ pub struct Group {
     pub service: Option<Service>,
     /// That service is Asterisk, and is spoken to.
     pub asterisk: Option<Asterisk>,
+    /// What is asked, again and again, on this node and of others.
+    pub checks: Vec<Check>,
     /// Programs that run when this node becomes active or standby.
     pub hooks: Vec<Hook>,
 }

@@ -1,6 +1,8 @@
 //! The effective configuration as a file: every default filled in, so that it can be read, compared and
 //! used again.
 
+mod checks;
+
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
@@ -72,6 +74,7 @@ impl Config {
         }
         page.value("failback", group.failback.map_or_else(|| quoted("never"), duration));
         show_service(group, page);
+        group.checks.iter().for_each(|check| checks::show(check, page));
         for resource in &group.resources {
             match resource {
                 Resource::ElasticIp(it) => {

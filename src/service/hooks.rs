@@ -32,6 +32,8 @@ pub struct About {
 pub struct Ended {
     /// In what way.
     pub how: How,
+    /// Its exit code, if it ended by itself.
+    pub code: Option<i32>,
     /// The beginning of what it wrote to standard output and standard error.
     pub said: String,
 }
@@ -58,7 +60,7 @@ pub async fn run(hook: &Hook, about: &About) -> Ended {
 /// STANDIN_EVENT says.
 pub async fn run_program(words: &[String], about: &About, event: &str, timeout: Duration) -> Ended {
     let Some((program, arguments)) = words.split_first() else {
-        return Ended { how: How::NotStarted("it names no program".into()), said: String::new() };
+        return Ended::not_started("it names no program".into());
     };
     let spawned = Command::new(program)
         .args(arguments)
@@ -74,7 +76,7 @@ pub async fn run_program(words: &[String], about: &About, event: &str, timeout: 
         .spawn();
     let mut child = match spawned {
         Ok(child) => child,
-        Err(error) => return Ended { how: How::NotStarted(error.to_string()), said: String::new() },
+        Err(error) => return Ended::not_started(error.to_string()),
     };
     let said = Arc::new(Mutex::new(Vec::new()));
     let readers = [
@@ -82,9 +84,16 @@ pub async fn run_program(words: &[String], about: &About, event: &str, timeout: 
         child.stderr.take().map(|it| tokio::spawn(listen(it, Arc::clone(&said)))),
     ];
     let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    let mut code = None;
     let how = match tokio::time::timeout(timeout, child.wait()).await {
-        Ok(Ok(status)) if status.success() => How::Well,
-        Ok(Ok(status)) => How::Badly(status.to_string()),
+        Ok(Ok(status)) if status.success() => {
+            code = Some(0);
+            How::Well
+        }
+        Ok(Ok(status)) => {
+            code = status.code();
+            How::Badly(status.to_string())
+        }
         Ok(Err(error)) => How::Badly(error.to_string()),
         Err(_elapsed) => {
             if let Some(group) = group {
@@ -103,7 +112,7 @@ pub async fn run_program(words: &[String], about: &About, event: &str, timeout: 
         }
     }
     let said = said.lock().unwrap_or_else(PoisonError::into_inner);
-    Ended { how, said: String::from_utf8_lossy(&said).trim().to_owned() }
+    Ended { how, code, said: String::from_utf8_lossy(&said).trim().to_owned() }
 }
 
 /// The event, as in the configuration and in STANDIN_EVENT.
@@ -125,6 +134,10 @@ async fn listen(mut pipe: impl AsyncRead + Unpin, said: Arc<Mutex<Vec<u8>>>) {
 }
 
 impl Ended {
+    fn not_started(why: String) -> Self {
+        Self { how: How::NotStarted(why), code: None, said: String::new() }
+    }
+
     /// Whether it did what it should.
     pub fn is_well(&self) -> bool {
         self.how == How::Well

@@ -2,6 +2,7 @@
 
 pub mod ami;
 pub mod cgroup;
+pub mod check;
 pub mod hooks;
 pub mod probe;
 mod sip;

@@ -2,6 +2,7 @@
 //! be read, so that one run shows all problems.
 
 mod addresses;
+mod checks;
 mod resources;
 mod safety;
 mod service;
@@ -212,6 +213,7 @@ fn groups(file: &File, problems: &mut Problems<'_>) {
         group_nodes(group, file, problems);
         anchor(group, problems);
         super::asterisk::check(group, problems);
+        checks::check(group, problems);
     }
 }
 
