@@ -13,6 +13,7 @@ mod rules;
 mod safety;
 pub mod schema;
 mod show;
+mod source;
 mod table;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ pub use own_node::OwnNodeError;
 pub use safety::{
     Arbiter, Ask, Fencing, Lease, Probe, Service, Standby, WhenFencingFails, WhenIsolated, WhenSilent,
 };
+pub use source::{SourcePorts, Transport};
 
 /// A duration as the file has it ("250ms", 1ms to 24h).
 ///
@@ -176,6 +178,15 @@ impl Resource {
             Self::Route(it) => &it.name,
         }
     }
+
+    /// The local ports whose packets leave from its address.
+    pub fn source_ports(&self) -> &[SourcePorts] {
+        match self {
+            Self::ElasticIp(it) => &it.source_ports,
+            Self::PrivateIp(it) => &it.source_ports,
+            Self::Route(_) => &[],
+        }
+    }
 }
 
 /// An Elastic IP.
@@ -187,6 +198,8 @@ pub struct ElasticIp {
     pub allocation_id: String,
     /// The private address that it goes to, per node of the group.
     pub to: BTreeMap<NodeId, Ipv4Addr>,
+    /// What leaves from these local ports leaves from the node's own address in `to`.
+    pub source_ports: Vec<SourcePorts>,
 }
 
 /// A secondary private IPv4 address.
@@ -200,6 +213,8 @@ pub struct PrivateIp {
     pub elastic_ip: Option<String>,
     /// Whether the address is set up on the guest's interface (default true).
     pub guest: bool,
+    /// What leaves from these local ports leaves from the address.
+    pub source_ports: Vec<SourcePorts>,
 }
 
 /// A set of routes.

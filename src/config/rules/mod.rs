@@ -4,6 +4,7 @@
 mod addresses;
 mod resources;
 mod safety;
+mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -30,6 +31,7 @@ pub(super) fn check(file: &File, problems: &mut Problems<'_>) {
     resources::check(file, problems);
     addresses::check(file, problems);
     safety::check(file, problems);
+    source::check(file, problems);
     call_timeout(file.aws.call_timeout.as_ref(), problems);
 }
 
