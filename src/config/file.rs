@@ -13,6 +13,7 @@ use toml::de::DeTable;
 use super::asterisk::AsteriskFile;
 use super::forms;
 use super::report::{Problems, Spot, Written};
+use super::source::{SourcePorts, source_ports};
 use super::table::Table;
 use super::{Arbiter, Fencing, WhenFencingFails, WhenIsolated, WhenSilent};
 use crate::cloud::Destination;
@@ -113,11 +114,13 @@ pub(super) enum Kind {
     ElasticIp {
         allocation: Maybe<String>,
         to: Maybe<Vec<(Written<String>, Maybe<Ipv4Addr>)>>,
+        source_ports: Maybe<Vec<Maybe<SourcePorts>>>,
     },
     PrivateIp {
         address: Maybe<Ipv4Addr>,
         elastic_ip: Maybe<String>,
         guest: Option<bool>,
+        source_ports: Maybe<Vec<Maybe<SourcePorts>>>,
     },
     Route {
         tables: Maybe<Vec<Maybe<String>>>,
@@ -279,11 +282,13 @@ impl ResourceFile {
                     let pairs = pairs.map(|(node, to)| (node, form(Some(to), forms::ipv4, problems)));
                     Written { value: pairs.collect(), spot }
                 }),
+                source_ports: form_list(table.list("source-ports"), source_ports, problems),
             },
             "private-ip" => Kind::PrivateIp {
                 address: form(table.text("address"), forms::ipv4, problems),
                 elastic_ip: form(table.text("elastic-ip"), forms::allocation_id, problems),
                 guest: table.switch("guest"),
+                source_ports: form_list(table.list("source-ports"), source_ports, problems),
             },
             _ => Kind::Route {
                 tables: form_list(table.list("tables"), forms::route_table, problems),

@@ -84,6 +84,7 @@ impl Config {
                     let to: Vec<String> =
                         it.to.iter().map(|(node, to)| format!("{} = \"{to}\"", name_of(node))).collect();
                     page.value("to", format!("{{ {} }}", to.join(", ")));
+                    page.value("source-ports", list(&it.source_ports));
                 }
                 Resource::PrivateIp(it) => {
                     page.table("[[group.private-ip]]");
@@ -91,6 +92,7 @@ impl Config {
                     page.value("address", quoted(&it.address.to_string()));
                     page.optional("elastic-ip", it.elastic_ip.as_deref(), "none");
                     page.value("guest", it.guest);
+                    page.value("source-ports", list(&it.source_ports));
                 }
                 Resource::Route(it) => {
                     page.table("[[group.route]]");
