@@ -234,9 +234,7 @@ fn a_cold_service_that_was_offered_as_stopped_does_not_start_while_the_offer_las
     world.kill(0);
     world.start(0);
     world.tell(0, Event::ServiceChanged { group: GroupId(0), fit: false });
-    while !world.said(0, "offered") || world.desired[0] != Some(Desired::Standby) {
-        world.run(ms(5));
-    }
+    world.run_until(ms(5), |world| world.said(0, "offered") && world.desired[0] == Some(Desired::Standby));
     world.run(ms(200));
     assert!(world.said(1, "take-refused"), "node 1 has heard that it may take");
     world.tell(0, Event::ServiceChanged { group: GroupId(0), fit: true });
