@@ -198,8 +198,7 @@ impl Group {
                 self.fencing_failed(&mut fence, "EC2 refuses to stop it; the log names the reason", cx, out);
             }
             Err(Failure::Passing | Failure::NoAnswer | Failure::Conflict) => {
-                let wait = 500u64 << fence.attempts.min(3);
-                fence.next = cx.now + Duration::from_millis(wait / 2 + out.random.below(wait / 2 + 1));
+                fence.next = cx.now + out.random.wait(500 << fence.attempts);
             }
         }
         self.fence = Some(fence);
