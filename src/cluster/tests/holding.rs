@@ -312,3 +312,36 @@ fn only_with_a_lease_and_to_an_able_peer_is_a_failed_service_given_away_unheard(
     assert_eq!(fails(&mut world), (true, false), "EC2 decides, without a lease");
     assert_eq!(world.active(), [0]);
 }
+
+#[test]
+fn a_lease_that_has_run_out_or_is_nobodys_can_be_forced() {
+    for owned in [true, false] {
+        let mut world = pair(|_| {});
+        world.kill(0);
+        world.kill(1);
+        if !owned {
+            world.table = world.table.map(|lease| Lease { owner: None, ..lease });
+        }
+        world.start(1);
+        world.run(ms(15_000));
+        assert!(world.active().is_empty(), "a preferred node that was never heard may be about to start");
+        world.tell(1, Event::Asked(Wish::TakeOver(GroupId(0))));
+        world.run(ms(500));
+        assert!(!world.said(1, "force-waits"));
+        assert_eq!((owner(&world), world.active()), (Some(1), vec![1]));
+    }
+}
+
+#[test]
+fn what_was_offered_is_renewed_as_soon_as_it_is_fit_again_also_where_it_runs_alone() {
+    let mut world = pair(|settings| settings.groups[0].cold = true);
+    world.tell(1, Event::AbilityChanged { group: GroupId(0), able: Err("no".into()) });
+    world.kill(0);
+    world.start(0);
+    world.tell(0, Event::ServiceChanged { group: GroupId(0), fit: false });
+    world.run_until(ms(5), |world| world.said(0, "offered"));
+    world.run(ms(200));
+    world.tell(0, Event::ServiceChanged { group: GroupId(0), fit: true });
+    world.run(ms(500));
+    assert_eq!(world.active(), [0], "a write decides who of the two has it");
+}
