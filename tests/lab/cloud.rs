@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use standin::sandbox::model::{Change, Destination, Holder, Interface, State, Subject, Vpc};
 use standin::sandbox::{Clock, Options, Running, Spec, serve};
 
-use crate::network::{ENDS, LINKS, NODES, OFFICE_ROUTE, PUBLIC, SERVICE, ip, nft};
+use crate::network::{CAME_UP, ENDS, LINKS, NODES, OFFICE_ROUTE, PUBLIC, SERVICE, ip, nft};
 
 /// How often the state is looked at.
 const STEER_EVERY: Duration = Duration::from_millis(5);
@@ -54,9 +54,13 @@ impl Cloud {
     pub(crate) fn steer(&mut self) {
         let (running, stop) = (Arc::clone(&self.running), Arc::clone(&self.stop));
         self.steering = Some(std::thread::spawn(move || {
-            let mut in_force = (String::new(), String::new());
+            let (mut in_force, mut came_up) = ((String::new(), String::new()), 0);
             while !stop.load(Ordering::Relaxed) {
                 let (routes, rules) = running.with_vpc(|vpc| (routes(vpc), rules(vpc)));
+                let ups = CAME_UP.load(Ordering::Relaxed);
+                if came_up != ups {
+                    (came_up, in_force.0) = (ups, String::new());
+                }
                 // A link that is down takes no route; it is tried again until it does.
                 if in_force.0 != routes && ip(&routes).is_ok() {
                     in_force.0 = routes;

@@ -8,6 +8,7 @@
 use std::io::Write as _;
 use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, bail, ensure};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -65,6 +66,9 @@ table ip vpc {
   }
 }
 ";
+
+/// How often a link has come up: with a link the kernel forgets the routes over it.
+pub(crate) static CAME_UP: AtomicU64 = AtomicU64::new(0);
 
 /// Makes all of it but the instances' namespaces.
 pub(crate) fn make(ec2_port: u16, metadata_ports: [u16; 2]) -> anyhow::Result<()> {
@@ -140,6 +144,7 @@ pub(crate) fn attach(node: usize, macs: &[String; 2]) -> anyhow::Result<()> {
         // A router answers at once; the kernel's own default is up to 0.8 s later.
         sysctl(&format!("neigh.{end}.proxy_delay=0"))?;
     }
+    CAME_UP.fetch_add(1, Ordering::Relaxed);
     ip_in(name, &format!("route add default via {}", gateway(0)))
 }
 
@@ -150,7 +155,7 @@ pub(crate) fn plug(ends: &[&str], up: bool) -> anyhow::Result<()> {
         if !up {
             continue;
         }
-        // The kernel has forgotten the routes over it.
+        CAME_UP.fetch_add(1, Ordering::Relaxed);
         let at = |node: &[&str; 2]| node.iter().position(|it| it == end);
         let found = ENDS.iter().zip(LINKS).find_map(|(node, links)| Some(links[at(node)?]));
         let address = found.with_context(|| format!("{end} is no link's end"))?;
