@@ -68,6 +68,10 @@ fn group(file: GroupFile, nodes: &[Node], lease: &Lease) -> Option<Group> {
         Some(service) => Some(self::service(service, arbiter, lease)?),
         None => None,
     };
+    let asterisk = match file.asterisk {
+        Some(asterisk) => Some(asterisk.build()?),
+        None => None,
+    };
     Some(Group {
         name: file.name?.value,
         nodes: members,
@@ -83,6 +87,7 @@ fn group(file: GroupFile, nodes: &[Node], lease: &Lease) -> Option<Group> {
         migration_threshold: u32::try_from(file.migration_threshold?.value).ok()?,
         failure_timeout: file.failure_timeout.map(value),
         service,
+        asterisk,
         hooks: hooks.collect::<Option<_>>()?,
     })
 }

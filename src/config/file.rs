@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
+use super::asterisk::AsteriskFile;
 use super::forms;
 use super::report::{Problems, Spot, Written};
 use super::table::Table;
@@ -72,6 +73,8 @@ pub(super) struct GroupFile {
     pub(super) failure_timeout: Maybe<Duration>,
     /// `None`: it is not written.
     pub(super) service: Option<ServiceFile>,
+    /// `None`: it is not written.
+    pub(super) asterisk: Option<AsteriskFile>,
     /// In the order of the file.
     pub(super) resources: Vec<ResourceFile>,
     pub(super) hooks: Vec<HookFile>,
@@ -239,6 +242,7 @@ impl GroupFile {
             migration_threshold: table.integer("migration-threshold"),
             failure_timeout: form(table.text("failure-timeout"), forms::duration, problems),
             service: table.written("service").map(|service| ServiceFile::read(&service, problems)),
+            asterisk: table.written("asterisk").map(|it| AsteriskFile::read(&it, problems)),
             resources,
             hooks: table.tables("hook").iter().map(|hook| HookFile::read(hook, problems)).collect(),
         }
@@ -323,7 +327,7 @@ impl HookFile {
     }
 }
 
-fn form<T>(
+pub(super) fn form<T>(
     text: Maybe<String>,
     parse: impl Fn(&str) -> Result<T, super::report::Refusal>,
     problems: &mut Problems<'_>,
@@ -342,7 +346,11 @@ fn form_list<T>(
 }
 
 /// One of a few words.
-fn choice<T: Copy>(text: Maybe<String>, words: &[(&str, T)], problems: &mut Problems<'_>) -> Maybe<T> {
+pub(super) fn choice<T: Copy>(
+    text: Maybe<String>,
+    words: &[(&str, T)],
+    problems: &mut Problems<'_>,
+) -> Maybe<T> {
     let Written { value: typed, spot } = text?;
     if let Some((_, value)) = words.iter().find(|(word, _)| *word == typed) {
         return Some(Written { value: *value, spot });

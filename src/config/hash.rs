@@ -82,6 +82,9 @@ fn safety_lines(group: &Group) -> Vec<String> {
             group.migration_threshold,
         ));
     }
+    if let Some(asterisk) = &group.asterisk {
+        lines.push(super::asterisk::agreed(asterisk));
+    }
     lines
 }
 

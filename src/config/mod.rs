@@ -1,5 +1,6 @@
 //! The configuration: the file as written -> a typed, valid [`Config`]; all problems at once.
 
+mod asterisk;
 mod build;
 pub mod error;
 mod file;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use crate::cloud::Destination;
 use crate::cluster::NodeId;
 
+pub use asterisk::{Asterisk, Registrations};
 pub use error::{ConfigError, Problem};
 pub use keys::{Keys, check_key_file};
 pub use own_node::OwnNodeError;
@@ -132,6 +134,8 @@ pub struct Group {
     pub failure_timeout: Option<Duration>,
     /// The service that the agent starts and stops.
     pub service: Option<Service>,
+    /// That service is Asterisk, and is spoken to.
+    pub asterisk: Option<Asterisk>,
     /// Programs that run when this node becomes active or standby.
     pub hooks: Vec<Hook>,
 }

@@ -135,24 +135,27 @@ fn show_service(group: &Group, page: &mut Page) {
         page.value("standby", quoted(service.standby.word()));
         page.value("stop-timeout", duration(service.stop_timeout));
     }
+    if let Some(asterisk) = &group.asterisk {
+        super::asterisk::show(asterisk, page);
+    }
 }
 
 /// The text as it grows. Writing to a String cannot fail.
 #[derive(Default)]
-struct Page {
+pub(super) struct Page {
     text: String,
 }
 
 impl Page {
-    fn table(&mut self, header: &str) {
+    pub(super) fn table(&mut self, header: &str) {
         let _ = writeln!(self.text, "\n{header}");
     }
 
-    fn value(&mut self, key: &str, value: impl Display) {
+    pub(super) fn value(&mut self, key: &str, value: impl Display) {
         let _ = writeln!(self.text, "{key} = {value}");
     }
 
-    fn comment(&mut self, words: &str) {
+    pub(super) fn comment(&mut self, words: &str) {
         let _ = writeln!(self.text, "# {words}");
     }
 
@@ -165,7 +168,7 @@ impl Page {
     }
 }
 
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()
 }
 

@@ -40,9 +40,45 @@ fn failures_are_counted_up_to_the_threshold_and_then_the_group_moves() {
     assert!(world.group(0).ineligible.unwrap().contains("barred"));
     assert!(world.group(0).barred && world.group(0).fail_count > 0);
     assert!(!world.group(1).barred && world.group(1).fail_count == 0);
+    // The active node knows it, too.
+    assert_eq!(world.group(1).not_takers, [(NodeId(0), Some(WhyNot::Barred))]);
+    assert!(world.group(1).takers.is_empty());
     world.tell(0, Event::Asked(Wish::Cleanup(GroupId(0))));
     world.run(ms(1_000));
     assert_eq!(world.group(0).ineligible, None);
+    assert!(world.group(1).not_takers.is_empty());
+}
+
+#[test]
+fn a_barred_node_serves_all_the_same_while_nobody_better_is_heard() {
+    // The active node's service has failed too often, nobody else is there, and its agent is upgraded.
+    let mut world = pair(|_| {});
+    world.kill(1);
+    world.run(ms(5_000));
+    for _ in 0..3 {
+        fails(&mut world, 0, ServiceFailure::Running);
+    }
+    assert_eq!(world.active(), [0], "and limps on");
+    world.kill(0);
+    world.start(0);
+    world.run(ms(29_000));
+    assert!(world.active().is_empty(), "somebody may be heard yet");
+    world.run(ms(15_000));
+    assert_eq!(world.active(), [0]);
+    assert!(world.group(0).barred);
+    // Somebody better comes, with no failures of its own: it is offered the group.
+    world.settings.groups[0].memory = Memory::default();
+    world.start(1);
+    world.run(ms(60_000));
+    assert_eq!(world.active(), [1]);
+    // An operator's wish is no failure.
+    let mut world = pair(|_| {});
+    world.kill(1);
+    world.tell(0, Event::Asked(Wish::Standby(GroupId(0), true)));
+    world.kill(0);
+    world.start(0);
+    world.run(ms(120_000));
+    assert!(world.active().is_empty());
 }
 
 #[test]

@@ -209,6 +209,7 @@ fn groups(file: &File, problems: &mut Problems<'_>) {
         }
         group_nodes(group, file, problems);
         anchor(group, problems);
+        super::asterisk::check(group, problems);
         hooks(group, problems);
     }
 }
