@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use standin::cluster::NodeId;
 use standin::config::{
-    Arbiter, Ask, Commands, Config, Fencing, HookFailure, HookWhen, Ocf, Probe, Resource, Run, Service,
-    Standby, WhenFencingFails, WhenIsolated, WhenSilent, check_key_file,
+    Arbiter, Ask, Commands, Config, Fencing, HookFailure, HookWhen, Ocf, Probe, Registrations, Resource, Run,
+    Service, Standby, WhenFencingFails, WhenIsolated, WhenSilent, check_key_file,
 };
 
 fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
@@ -358,6 +358,23 @@ fn no_broken_file_panics(name: &str) {
             }
         }
     }
+}
+
+#[test]
+fn asterisk_is_spoken_to_where_it_says() {
+    let asterisk = good("asterisk.toml").groups.remove(0).asterisk.unwrap();
+    assert_eq!((asterisk.ami.to_string().as_str(), asterisk.user.as_str()), ("127.0.0.1:5039", "standin"));
+    assert_eq!(asterisk.secret_file, Path::new("/etc/standin/ami.secret"));
+    assert_eq!(asterisk.registrations, Registrations::Auto);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/good/asterisk.toml");
+    let text = fs::read_to_string(path).unwrap();
+    let hash = |from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        Config::parse(&text.replacen(from, to, 1), "test").unwrap().hash()
+    };
+    let as_it_is = hash("", "");
+    assert_eq!(hash("5039", "5040"), as_it_is, "each node has an Asterisk of its own");
+    assert_ne!(hash("user = \"standin\"", "user = \"standin\"\nregistrations = \"off\""), as_it_is);
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub use command::{Command, Desired, TakeFrom};
 pub use decision::Row;
 pub use event::{Event, Failure, Running, ServiceFailure, Shutdown, Wish};
 pub use group::take::Gate;
-pub use heartbeat::{GroupReport, Heartbeat, Maintenance, Offer, Role};
+pub use heartbeat::{GroupReport, Heartbeat, Maintenance, Offer, Role, WhyNot};
 pub use lease::Lease;
 pub use link::LinkState;
 pub use node::{GroupId, LinkId, NodeId, NodeSet, Session};

@@ -70,6 +70,10 @@ fn group(file: GroupFile, nodes: &[Node], lease: &Lease) -> Option<Group> {
         Some(service) => Some(self::service(service, arbiter, lease)?),
         None => None,
     };
+    let asterisk = match file.asterisk {
+        Some(asterisk) => Some(asterisk.build()?),
+        None => None,
+    };
     let checks = file.checks.into_iter().zip(moving).map(|(it, moves)| check(it, moves, service.as_ref()));
     let checks = checks.collect::<Option<_>>()?;
     Some(Group {
@@ -87,6 +91,7 @@ fn group(file: GroupFile, nodes: &[Node], lease: &Lease) -> Option<Group> {
         migration_threshold: u32::try_from(file.migration_threshold?.value).ok()?,
         failure_timeout: file.failure_timeout.map(value),
         service,
+        asterisk,
         checks,
         hooks: hooks.collect::<Option<_>>()?,
     })
@@ -193,16 +198,18 @@ fn lease(file: LeaseFile) -> Option<Lease> {
 fn resource(file: ResourceFile, nodes: &[Node]) -> Option<Resource> {
     let name = file.name?.value;
     Some(match file.kind {
-        Kind::ElasticIp { allocation, to } => {
+        Kind::ElasticIp { allocation, to, source_ports } => {
             let to = to?.value.into_iter().map(|(node, to)| Some((node_id(nodes, &node.value)?, to?.value)));
             let to = to.collect::<Option<BTreeMap<_, _>>>()?;
-            Resource::ElasticIp(ElasticIp { name, allocation_id: allocation?.value, to })
+            let source_ports = optional(source_ports)?;
+            Resource::ElasticIp(ElasticIp { name, allocation_id: allocation?.value, to, source_ports })
         }
-        Kind::PrivateIp { address, elastic_ip, guest } => Resource::PrivateIp(PrivateIp {
+        Kind::PrivateIp { address, elastic_ip, guest, source_ports } => Resource::PrivateIp(PrivateIp {
             name,
             address: address?.value,
             elastic_ip: elastic_ip.map(value),
             guest: guest?,
+            source_ports: optional(source_ports)?,
         }),
         Kind::Route { tables, destinations, link } => Resource::Route(Route {
             name,
@@ -220,6 +227,11 @@ fn node_id(nodes: &[Node], name: &str) -> Option<NodeId> {
 
 fn all<T>(list: Vec<Maybe<T>>) -> Option<Vec<T>> {
     list.into_iter().map(|it| it.map(value)).collect()
+}
+
+/// A list that need not be written.
+fn optional<T>(list: Maybe<Vec<Maybe<T>>>) -> Option<Vec<T>> {
+    list.map_or_else(|| Some(Vec::new()), |list| all(list.value))
 }
 
 fn value<T>(written: Written<T>) -> T {

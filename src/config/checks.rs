@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::source::Transport;
+
 /// One `[[group.check]]`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Check {
@@ -65,15 +67,6 @@ pub struct Sip {
     pub transport: Transport,
     /// Who.
     pub address: SocketAddr,
-}
-
-/// Over what SIP is spoken.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Transport {
-    /// Datagrams.
-    Udp,
-    /// A connection.
-    Tcp,
 }
 
 /// Of several targets, how many have to answer.
@@ -176,11 +169,7 @@ impl OnFail {
 
 impl fmt::Display for Sip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let transport = match self.transport {
-            Transport::Udp => "udp",
-            Transport::Tcp => "tcp",
-        };
-        write!(f, "{transport}:{}", self.address)
+        write!(f, "{}:{}", self.transport.word(), self.address)
     }
 }
 

@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
+use super::asterisk::AsteriskFile;
 use super::forms;
 use super::report::{Problems, Spot, Written};
+use super::source::{SourcePorts, source_ports};
 use super::table::Table;
 use super::{Arbiter, Fencing, WhenFencingFails, WhenIsolated, WhenSilent};
 use crate::cloud::Destination;
@@ -78,6 +80,8 @@ pub(super) struct GroupFile {
     pub(super) failure_timeout: Maybe<Duration>,
     /// `None`: it is not written.
     pub(super) service: Option<ServiceFile>,
+    /// `None`: it is not written.
+    pub(super) asterisk: Option<AsteriskFile>,
     pub(super) checks: Vec<CheckFile>,
     /// In the order of the file.
     pub(super) resources: Vec<ResourceFile>,
@@ -110,11 +114,13 @@ pub(super) enum Kind {
     ElasticIp {
         allocation: Maybe<String>,
         to: Maybe<Vec<(Written<String>, Maybe<Ipv4Addr>)>>,
+        source_ports: Maybe<Vec<Maybe<SourcePorts>>>,
     },
     PrivateIp {
         address: Maybe<Ipv4Addr>,
         elastic_ip: Maybe<String>,
         guest: Option<bool>,
+        source_ports: Maybe<Vec<Maybe<SourcePorts>>>,
     },
     Route {
         tables: Maybe<Vec<Maybe<String>>>,
@@ -228,6 +234,7 @@ impl GroupFile {
             migration_threshold: table.integer("migration-threshold"),
             failure_timeout: form(table.text("failure-timeout"), forms::duration, problems),
             service: table.written("service").map(|service| ServiceFile::read(&service, problems)),
+            asterisk: table.written("asterisk").map(|it| AsteriskFile::read(&it, problems)),
             checks: table.tables("check").iter().map(|check| CheckFile::read(check, problems)).collect(),
             resources,
             hooks: table.tables("hook").iter().map(|hook| HookFile::read(hook, problems)).collect(),
@@ -275,11 +282,13 @@ impl ResourceFile {
                     let pairs = pairs.map(|(node, to)| (node, form(Some(to), forms::ipv4, problems)));
                     Written { value: pairs.collect(), spot }
                 }),
+                source_ports: form_list(table.list("source-ports"), source_ports, problems),
             },
             "private-ip" => Kind::PrivateIp {
                 address: form(table.text("address"), forms::ipv4, problems),
                 elastic_ip: form(table.text("elastic-ip"), forms::allocation_id, problems),
                 guest: table.switch("guest"),
+                source_ports: form_list(table.list("source-ports"), source_ports, problems),
             },
             _ => Kind::Route {
                 tables: form_list(table.list("tables"), forms::route_table, problems),
@@ -291,7 +300,7 @@ impl ResourceFile {
     }
 }
 
-fn form<T>(
+pub(super) fn form<T>(
     text: Maybe<String>,
     parse: impl Fn(&str) -> Result<T, super::report::Refusal>,
     problems: &mut Problems<'_>,
@@ -310,7 +319,11 @@ fn form_list<T>(
 }
 
 /// One of a few words.
-fn choice<T: Copy>(text: Maybe<String>, words: &[(&str, T)], problems: &mut Problems<'_>) -> Maybe<T> {
+pub(super) fn choice<T: Copy>(
+    text: Maybe<String>,
+    words: &[(&str, T)],
+    problems: &mut Problems<'_>,
+) -> Maybe<T> {
     let Written { value: typed, spot } = text?;
     if let Some((_, value)) = words.iter().find(|(word, _)| *word == typed) {
         return Some(Written { value: *value, spot });

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::checks::{Sip, Transport};
+use super::checks::Sip;
 use super::report::{Refusal, refuse};
+use super::source::Transport;
 use crate::cloud::Destination;
 
 /// A name: short enough for tags and tables, and never taken for an option of the command line.

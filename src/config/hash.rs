@@ -43,6 +43,9 @@ impl Config {
             line(format!("group {} {} {} {silent} {isolated}", group.name, words(&nodes), group.anchor));
             for resource in &group.resources {
                 line(resource_line(resource));
+                if !resource.source_ports().is_empty() {
+                    line(format!("source-ports {}", words(resource.source_ports())));
+                }
             }
             safety_lines(group).into_iter().for_each(&mut line);
             for check in &group.checks {
@@ -121,6 +124,9 @@ fn hook_lines(group: &Group) -> Vec<String> {
             let failures = group.failure_timeout.unwrap_or_default().as_nanos();
             lines.push(format!("hook-failure {place} stop {} {failures}", group.migration_threshold));
         }
+    }
+    if let Some(asterisk) = &group.asterisk {
+        lines.push(super::asterisk::agreed(asterisk));
     }
     lines
 }

@@ -84,6 +84,7 @@ impl Config {
                     let to: Vec<String> =
                         it.to.iter().map(|(node, to)| format!("{} = \"{to}\"", name_of(node))).collect();
                     page.value("to", format!("{{ {} }}", to.join(", ")));
+                    page.value("source-ports", list(&it.source_ports));
                 }
                 Resource::PrivateIp(it) => {
                     page.table("[[group.private-ip]]");
@@ -91,6 +92,7 @@ impl Config {
                     page.value("address", quoted(&it.address.to_string()));
                     page.optional("elastic-ip", it.elastic_ip.as_deref(), "none");
                     page.value("guest", it.guest);
+                    page.value("source-ports", list(&it.source_ports));
                 }
                 Resource::Route(it) => {
                     page.table("[[group.route]]");
@@ -136,6 +138,9 @@ fn show_service(group: &Group, page: &mut Page) {
     if let Some(service) = &group.service {
         show_run(service, page);
     }
+    if let Some(asterisk) = &group.asterisk {
+        super::asterisk::show(asterisk, page);
+    }
 }
 
 fn show_run(service: &Service, page: &mut Page) {
@@ -168,20 +173,20 @@ fn show_run(service: &Service, page: &mut Page) {
 
 /// The text as it grows. Writing to a String cannot fail.
 #[derive(Default)]
-struct Page {
+pub(super) struct Page {
     text: String,
 }
 
 impl Page {
-    fn table(&mut self, header: &str) {
+    pub(super) fn table(&mut self, header: &str) {
         let _ = writeln!(self.text, "\n{header}");
     }
 
-    fn value(&mut self, key: &str, value: impl Display) {
+    pub(super) fn value(&mut self, key: &str, value: impl Display) {
         let _ = writeln!(self.text, "{key} = {value}");
     }
 
-    fn comment(&mut self, words: &str) {
+    pub(super) fn comment(&mut self, words: &str) {
         let _ = writeln!(self.text, "# {words}");
     }
 
@@ -194,7 +199,7 @@ impl Page {
     }
 }
 
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()
 }
 

@@ -1,5 +1,6 @@
 //! What runs on a node for a group: its unit, the operator's hooks; and how a service is asked whether it is there.
 
+pub mod ami;
 pub mod cgroup;
 pub mod check;
 pub mod hooks;

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::cluster::heartbeat::{Echo, Maintenance, Reply};
-use crate::cluster::{GroupId, GroupReport, Heartbeat, LinkId, NodeId, NodeSet, Offer, Owner, Role, Session};
+use crate::cluster::{
+    GroupId, GroupReport, Heartbeat, LinkId, NodeId, NodeSet, Offer, Owner, Role, Session, WhyNot,
+};
 
 use super::Roster;
 
@@ -45,6 +47,7 @@ fn report(group: GroupId, last: NodeId) -> GroupReport {
         role: Role::Active,
         term: COUNT,
         eligible: true,
+        why_not: Some(WhyNot::LeaseUnknown),
         fit: false,
         owner: Some(Owner::Theirs(last)),
         fail_count: u32::MAX,

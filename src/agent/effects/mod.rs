@@ -13,6 +13,7 @@ mod notify;
 mod probe;
 mod rest;
 mod service;
+mod source;
 mod store;
 mod world;
 
@@ -34,6 +35,7 @@ pub(super) use notify::keep_systemd_posted;
 pub(super) fn start(shell: &Arc<Shell>, who_am_i: WhoAmI, state: &State) {
     tokio::spawn(identity::learn(Arc::clone(shell), who_am_i));
     tokio::spawn(fence::watch(Arc::clone(shell)));
+    tokio::spawn(source::clear_others(Arc::clone(shell)));
     for (group, settings) in shell.own_groups() {
         if let Some((_, world)) = shell.group(group) {
             let kept = state.groups.get(&settings.name);

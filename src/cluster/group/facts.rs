@@ -139,17 +139,22 @@ impl Group {
             anchor,
             reads_fail: self.knowledge.failures > 0 && !self.knowledge.just_took(cx.now),
             active,
-            fit: self.fit_here(cx)
-                && (active || !(self.memory.standby || self.leaving || self.stands_aside(cx))),
+            fit: self.fit_here(cx) && (active || !self.is_set_aside(cx)),
             peer_heard: self.members(cx).any(|peer| peer.heard(cx.now, cx.settings)),
             contested: self.contested(),
             outranked_by: self.outranked_by(cx).filter(|_| self.lease.is_none()),
             patience_over: self.leaving || self.patience_over(cx),
+            last_resort: !self.is_set_aside(cx) && self.taker(cx).is_none(),
             take_when_silent: self.silence_moves(cx),
             lapsed: self.lapsed(cx),
             release_when_isolated: settings.release_when_isolated,
             holder: self.holder(cx).map(|peer| self.view_of(peer, cx)).unwrap_or_default(),
         }
+    }
+
+    /// Whether it is somebody's wish, and no failure, that this node is not active.
+    fn is_set_aside(&self, cx: &Context<'_>) -> bool {
+        self.memory.standby || self.leaving || self.stands_aside(cx)
     }
 
     /// First-dead-after in rows 10 and 13. An idle holder's lease says by itself when it is over.

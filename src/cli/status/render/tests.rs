@@ -31,7 +31,7 @@ fn status() -> Status {
             "failed_reads": 0
         },
         "resources": [resource("trunk", true), resource("a-resource-with-a-long-name", false)],
-        "takeover": { "works": false, "because": "no other node of the group says that it could take it", "by": [] },
+        "takeover": { "works": false, "because": "ivr-b could not: an operator set it to standby", "by": [] },
         "armed": null, "maintenance": false, "standby": false, "fit": true, "fencing": "none", "desired": "serve",
         "reached": true, "failing": [], "hooks": []
     });
@@ -73,8 +73,7 @@ fn the_most_important_things_come_first_and_fit_a_terminal() {
       because      row 16: EC2 confirmed our take
       now          row 3: active, and EC2 says that the anchor is ours: serve,
                    repair the rest
-      takeover     would NOT work: no other node of the group says that it could
-                   take it
+      takeover     would NOT work: ivr-b could not: an operator set it to standby
       fencing      none: nothing makes sure that a silent node's processes have
                    stopped
       wanted here  serve: reached
