@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
+use super::effects::Ailing;
 use super::errors::Errors;
 use super::heart::ToHeart;
 use super::names::Names;
@@ -100,6 +101,8 @@ pub(super) struct Seen {
     /// What fails, by what it is about.
     pub(super) failing: BTreeMap<String, String>,
     pub(super) hooks: VecDeque<HookRun>,
+    /// What is the matter with its service.
+    pub(super) ailing: Option<Ailing>,
 }
 
 /// Who holds a resource, according to EC2.

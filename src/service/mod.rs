@@ -5,4 +5,5 @@ pub mod hooks;
 pub mod probe;
 mod sip;
 pub mod state;
-pub mod unit;
+pub mod supervised;
+pub mod systemd;
