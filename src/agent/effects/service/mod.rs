@@ -1,8 +1,10 @@
 //! A group's service: started where the group is served and, if it is cold, stopped where it is not; and watched all
 //! the time, on the standby too. What it is (a unit, commands, an OCF agent) is the business of `service`.
 
+mod act;
 mod keeper;
 mod pace;
+mod tell;
 mod words;
 
 use std::pin::pin;

@@ -69,15 +69,15 @@ mod tests {
         for _ in 0..8 {
             pauses.push(pace.started(now).as_secs());
             assert_eq!(pace.wait(now).as_secs(), *pauses.last().unwrap());
-            now = now + pace.wait(now);
+            now += pace.wait(now);
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
         assert_eq!(pace.runs(now), Some(HEALTHY));
-        now = now + Duration::from_secs(59);
+        now += Duration::from_secs(59);
         assert_eq!(pace.runs(now), Some(Duration::from_secs(1)));
         pace.is_down();
         assert_eq!(pace.runs(now), Some(HEALTHY), "it begins anew");
-        now = now + HEALTHY;
+        now += HEALTHY;
         assert_eq!((pace.runs(now), pace.wait(now)), (None, Duration::ZERO));
         assert_eq!(pace.started(now).as_secs(), 1);
     }
