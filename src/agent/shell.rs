@@ -8,6 +8,7 @@ use tokio::sync::{Notify, watch};
 
 use super::checks::Checks;
 use super::clock;
+use super::effects::Ailing;
 use super::errors::Errors;
 use super::heart::ToHeart;
 use super::names::Names;
@@ -106,6 +107,8 @@ pub(super) struct Seen {
     /// What fails, by what it is about.
     pub(super) failing: BTreeMap<String, String>,
     pub(super) hooks: VecDeque<HookRun>,
+    /// What is the matter with its service.
+    pub(super) ailing: Option<Ailing>,
 }
 
 /// Who holds a resource, according to EC2.

@@ -30,6 +30,7 @@ pub use identity::WhoAmI;
 #[cfg(feature = "dynamodb")]
 pub(super) use lease::call_timeout as lease_call_timeout;
 pub(super) use notify::keep_systemd_posted;
+pub(super) use service::Ailing;
 
 /// Starts what runs for as long as the agent does: identity, the groups' worlds.
 pub(super) fn start(shell: &Arc<Shell>, who_am_i: WhoAmI, state: &State) {
