@@ -51,7 +51,7 @@ async fn keep(shell: Arc<Shell>, group: GroupId, place: usize) {
         group: settings.name.clone(),
         node: shell.names.node(shell.me).to_owned(),
     };
-    let mut checker = Checker::new(check.clone(), about);
+    let mut checker = Checker::new(check.clone(), about, settings.asterisk.clone());
     let mut run = Run {
         shell: &shell,
         group,
@@ -65,7 +65,7 @@ async fn keep(shell: Arc<Shell>, group: GroupId, place: usize) {
         grace_until: None,
     };
     run.role();
-    if !run.pause(clock::now() + spread(check.every)).await {
+    if !run.pause(clock::now() + spread(check.every), &mut checker).await {
         return;
     }
     loop {
@@ -81,7 +81,7 @@ async fn keep(shell: Arc<Shell>, group: GroupId, place: usize) {
             left.map(|left| started + left)
         };
         let goes_on = match next {
-            Some(next) => run.pause(next).await,
+            Some(next) => run.pause(next, &mut checker).await,
             None => run.wanted.changed().await.is_ok(),
         };
         if !goes_on {
@@ -137,7 +137,7 @@ impl Run<'_> {
     }
 
     /// Waits for the next run, or for another role; answers whether it goes on at all.
-    async fn pause(&mut self, next: Time) -> bool {
+    async fn pause(&mut self, next: Time, checker: &mut Checker) -> bool {
         loop {
             let left = next.since(clock::now());
             if left.is_zero() {
@@ -145,6 +145,7 @@ impl Run<'_> {
             }
             tokio::select! {
                 () = tokio::time::sleep(left) => return true,
+                () = checker.news() => return true,
                 changed = self.wanted.changed() => match changed {
                     Ok(()) if self.served == Some(self.serves()) => {}
                     Ok(()) => return true,
