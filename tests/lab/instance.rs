@@ -203,6 +203,11 @@ impl Instance {
         Ok(())
     }
 
+    /// Its process 1, as this process sees it; 0: it does not run.
+    pub(crate) fn leader(&self) -> i32 {
+        self.leader
+    }
+
     fn pid(&self, pid: i32) -> anyhow::Result<Pid> {
         Pid::from_raw(pid).with_context(|| format!("{} does not run", NODES[self.node]))
     }
