@@ -48,6 +48,8 @@ pub(super) mod group {
     pub(in crate::wire) const MAINTENANCE: u64 = 8;
     pub(in crate::wire) const OFFER: u64 = 9;
     pub(in crate::wire) const READY: u64 = 10;
+    pub(in crate::wire) const CALLS: u64 = 11;
+    pub(in crate::wire) const UNREGISTERED: u64 = 12;
 }
 pub(super) mod maintenance {
     pub(in crate::wire) const VERSION: u64 = 0;

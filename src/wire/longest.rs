@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cluster::heartbeat::{Echo, Maintenance, Reply};
+use crate::cluster::heartbeat::{Echo, Maintenance, Reply, Tally};
 use crate::cluster::{GroupId, GroupReport, Heartbeat, LinkId, NodeId, NodeSet, Offer, Owner, Role, Session};
 
 use super::Roster;
@@ -58,5 +58,6 @@ fn report(group: GroupId, last: NodeId) -> GroupReport {
             stopped: true,
         }),
         ready: Some(u64::MAX),
+        tally: Tally { calls: Some(u16::MAX), unregistered: Some(u8::MAX) },
     }
 }
