@@ -24,6 +24,8 @@ mod recorded;
 mod safety;
 #[path = "agent/service.rs"]
 mod service;
+#[path = "agent/systemd.rs"]
+mod systemd;
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use standin::cluster::NodeId;
 use standin::config::{
-    Arbiter, Ask, Config, Fencing, Probe, Registrations, Resource, Service, Standby, WhenFencingFails,
-    WhenIsolated, WhenSilent, check_key_file,
+    Arbiter, Ask, Commands, Config, Fencing, HookFailure, HookWhen, Ocf, Probe, Registrations, Resource, Run,
+    Service, Standby, WhenFencingFails, WhenIsolated, WhenSilent, check_key_file,
 };
 
 fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
@@ -176,11 +176,41 @@ fn a_service_is_asked_in_one_of_three_ways() {
     let command = Ask::Command(vec!["/usr/local/bin/ask-office".into(), "--once".into()]);
     assert_eq!(probes[2], Probe { ask: command, timeout: second });
     let service = Service {
-        unit: "asterisk.service".into(),
+        run: Run::Unit("asterisk.service".into()),
         standby: Standby::Warm,
+        start_timeout: Duration::from_secs(90),
+        status_every: Duration::from_secs(10),
         stop_timeout: Duration::from_secs(2),
     };
     assert_eq!(config.groups[0].service, Some(service));
+}
+
+#[test]
+fn a_service_runs_in_one_of_three_ways() {
+    let config = good("services.toml");
+    let service = |group: usize| config.groups[group].service.clone().unwrap();
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let start = words("/usr/local/bin/svc start");
+    let commands = Commands {
+        start,
+        stop: words("/usr/local/bin/svc stop"),
+        status: words("/usr/local/bin/svc status"),
+    };
+    assert_eq!(service(0).run, Run::Commands(commands));
+    assert_eq!(service(0).name(), "/usr/local/bin/svc");
+    let seconds = Duration::from_secs;
+    assert_eq!((service(0).start_timeout, service(0).stop_timeout), (seconds(90), seconds(20)));
+    assert_eq!(service(0).status_every, seconds(3));
+    let parameters = [("config".to_owned(), "/etc/x y.conf".to_owned()), ("fake".to_owned(), String::new())];
+    let ocf = Ocf { provider: "heartbeat".into(), agent: "Dummy".into(), parameters: parameters.into() };
+    assert_eq!(service(1).run, Run::Ocf(ocf));
+    assert_eq!((service(1).name().as_str(), service(1).unit()), ("ocf:heartbeat:Dummy", None));
+    assert_eq!((service(2).start_timeout, service(2).unit()), (seconds(30), Some("pbx.service")));
+    // What is not written follows the event: around the service, the last one up is the first one down.
+    let hooks: Vec<_> = config.groups[2].hooks.iter().map(|it| (it.when, it.on_failure)).collect();
+    let (before, after) = (HookWhen::Before, HookWhen::After);
+    let (ignore, stop) = (HookFailure::Ignore, HookFailure::Stop);
+    assert_eq!(hooks, [(before, stop), (after, ignore), (before, ignore), (after, stop)]);
 }
 
 #[test]
@@ -252,6 +282,19 @@ fn the_hash_is_over_what_must_agree() {
 fn the_hash_is_over_what_safety_depends_on() {
     for (file, changes) in [
         (
+            "services.toml",
+            [
+                ("\"start\"]", "\"up\"]"),
+                ("\"status\"]", "\"is-up\"]"),
+                ("status-every = \"3s\"\n", ""),
+                ("heartbeat:Dummy", "pacemaker:Dummy"),
+                ("/etc/x y.conf", "/etc/z.conf"),
+                ("start-timeout = \"30s\"\n", ""),
+                ("on-failure = \"stop\"\n", ""),
+                ("when = \"before\"\n", ""),
+            ],
+        ),
+        (
             "strict-by-lease.toml",
             [
                 ("standin-ledger", "standin-other"),
@@ -299,6 +342,7 @@ fn no_text_makes_it_panic() {
     no_broken_file_panics("everything.toml");
     no_broken_file_panics("strict-by-lease.toml");
     no_broken_file_panics("probe-before-taking.toml");
+    no_broken_file_panics("services.toml");
 }
 
 fn no_broken_file_panics(name: &str) {

@@ -28,6 +28,7 @@ mod status;
 pub mod store;
 pub mod systemd;
 mod timeline;
+mod trouble;
 
 pub use self::aws::aws;
 pub use self::effects::WhoAmI;

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
+use super::effects::Ailing;
 use super::errors::Errors;
 use super::heart::ToHeart;
 use super::names::Names;
 use super::timeline::Timeline;
+use super::trouble::Troubles;
 use crate::cloud::{Cloud, CloudError, LeaseTable};
 use crate::cluster::{Desired, Event, GroupId, NodeId, Session, Time};
 use crate::config::{self, Config};
@@ -52,6 +54,14 @@ pub(super) struct World {
     pub(super) guard: watch::Sender<Option<Option<Time>>>,
     /// Until when the service may run, as the guard has confirmed.
     pub(super) guarded: watch::Sender<Option<Time>>,
+    /// What the checks have against its service.
+    pub(super) troubles: Troubles,
+    /// Since when its service runs, as far as is known; `None`: it does not, or nobody can say.
+    pub(super) runs_since: watch::Sender<Option<Time>>,
+    /// Whether the group is in maintenance: then this node only looks.
+    pub(super) maintenance: watch::Sender<bool>,
+    /// Whether its service has been told to end with its last call: then that is no failure.
+    pub(super) draining: watch::Sender<bool>,
     seen: Mutex<Seen>,
     able: Mutex<Able>,
 }
@@ -93,6 +103,8 @@ pub(super) struct Seen {
     /// What fails, by what it is about.
     pub(super) failing: BTreeMap<String, String>,
     pub(super) hooks: VecDeque<HookRun>,
+    /// What is the matter with its service.
+    pub(super) ailing: Option<Ailing>,
 }
 
 /// Who holds a resource, according to EC2.
@@ -159,6 +171,10 @@ impl Shell {
                 cgroup: watch::Sender::new(None),
                 guard: watch::Sender::new(None),
                 guarded: watch::Sender::new(None),
+                troubles: Troubles::default(),
+                runs_since: watch::Sender::new(None),
+                maintenance: watch::Sender::new(false),
+                draining: watch::Sender::new(false),
                 seen: Mutex::new(seen),
                 able: Mutex::default(),
             }

@@ -161,7 +161,7 @@ impl Agent {
         let (shell, recording) = (Arc::new(shell), Arc::new(recording));
         let inside = runtime.enter();
         tokio::spawn(background);
-        effects::start(&shell, who_am_i);
+        effects::start(&shell, who_am_i, &state);
         tokio::spawn(effects::keep_systemd_posted(Arc::clone(&shell), Arc::clone(&pulse)));
         let effects = tokio::spawn(effects::carry_out(Arc::clone(&shell), from_heart, store, state));
         tokio::spawn(

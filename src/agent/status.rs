@@ -107,10 +107,18 @@ fn group(shell: &Shell, view: &GroupView, now: Time) -> Group {
         fencing: settings.fencing.word().to_owned(),
         desired: view.desired.map(|(desired, _)| wish(desired).to_owned()),
         reached: view.desired.is_some_and(|(_, reached)| reached),
-        failing: seen.failing.iter().map(|(what, why)| format!("{what}: {why}")).collect(),
+        failing: failing(settings, view, &seen, now),
         hooks: hooks(&seen, now),
         ..absent(shell, view)
     }
+}
+
+/// What does not do what it should, one sentence each.
+fn failing(settings: &config::Group, view: &GroupView, seen: &Seen, now: Time) -> Vec<String> {
+    let mut failing: Vec<String> = seen.failing.iter().map(|(what, why)| format!("{what}: {why}")).collect();
+    let service = seen.ailing.as_ref().map(|it| it.text(view, settings.migration_threshold, now));
+    failing.extend(service.map(|text| format!("service: {text}")));
+    failing
 }
 
 /// Why the role is what it is. A take is confirmed by EC2; what called for it is the row's situation.

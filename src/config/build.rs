@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::file::{File, GroupFile, Kind, LeaseFile, Maybe, ProbeFile, ResourceFile, ServiceFile};
+use super::file::{File, GroupFile, HookFile, Kind, LeaseFile, Maybe, ProbeFile, ResourceFile, ServiceFile};
 use super::report::Written;
 use super::{
-    Arbiter, Ask, Aws, Config, ElasticIp, Group, Heartbeat, Hook, Lease, Node, PrivateIp, Probe, Resource,
-    Route, Service, Standby,
+    Arbiter, Ask, Aws, Commands, Config, ElasticIp, Group, Heartbeat, Hook, HookWhen, Lease, Node, Ocf,
+    PrivateIp, Probe, Resource, Route, Run, Service, Standby,
 };
 use crate::cluster::NodeId;
 
@@ -55,11 +55,8 @@ fn group(file: GroupFile, nodes: &[Node], lease: &Lease) -> Option<Group> {
         None => nodes.iter().map(|node| node_id(nodes, &node.name)).collect::<Option<_>>()?,
     };
     let resources = file.resources.into_iter().map(|it| resource(it, nodes)).collect::<Option<Vec<_>>>()?;
-    let hooks = file.hooks.into_iter().map(|hook| {
-        let run = hook.run?.value.into_iter().map(value).collect();
-        Some(Hook { on: hook.on?.value, run, timeout: hook.timeout?.value })
-    });
     let arbiter = file.arbiter?.value;
+    let hooks = file.hooks.into_iter().map(|it| hook(it, arbiter));
     let probe = match file.probe {
         Some(probe) => Some(self::probe(probe)?),
         None => None,
@@ -99,18 +96,50 @@ fn probe(file: ProbeFile) -> Option<Probe> {
     Some(Probe { ask: sip.or(tcp).or(command)?, timeout: file.timeout?.value })
 }
 
-/// How long a service may take to stop, if that is not written and no lease says less.
+/// How long a unit may take to stop, if that is not written and no lease says less.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+/// And what is no unit, so that what it leaves behind cannot be killed: as long as Pacemaker waits.
+const LONG_STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
 fn service(file: ServiceFile, arbiter: Arbiter, lease: &Lease) -> Option<Service> {
+    let words = |list: Maybe<Vec<Written<String>>>| -> Option<Vec<String>> {
+        Some(list?.value.into_iter().map(value).collect())
+    };
+    let run = if let Some(unit) = file.unit {
+        Run::Unit(unit.value)
+    } else if let Some(Written { value: (provider, agent), .. }) = file.ocf {
+        let pairs = file.parameters.map(value).unwrap_or_default();
+        let parameters = pairs.into_iter().map(|(name, text)| (name.value, text.value)).collect();
+        Run::Ocf(Ocf { provider, agent, parameters })
+    } else {
+        let (start, stop, status) = (words(file.start)?, words(file.stop)?, words(file.status)?);
+        Run::Commands(Commands { start, stop, status })
+    };
+    let stop_timeout = match run {
+        Run::Unit(_) => STOP_TIMEOUT,
+        Run::Commands(_) | Run::Ocf(_) => LONG_STOP_TIMEOUT,
+    };
     let (standby, stop_timeout) = match arbiter {
-        Arbiter::Ec2 => (Standby::Warm, STOP_TIMEOUT),
-        Arbiter::Dynamodb => (Standby::Cold, STOP_TIMEOUT.min(lease.stop_bound)),
+        Arbiter::Ec2 => (Standby::Warm, stop_timeout),
+        Arbiter::Dynamodb => (Standby::Cold, stop_timeout.min(lease.stop_bound)),
     };
     Some(Service {
-        unit: file.unit?.value,
+        run,
         standby: file.standby.map_or(standby, value),
+        start_timeout: file.start_timeout?.value,
         stop_timeout: file.stop_timeout.map_or(stop_timeout, value),
+        status_every: file.status_every?.value,
+    })
+}
+
+fn hook(file: HookFile, arbiter: Arbiter) -> Option<Hook> {
+    let on = file.on?.value;
+    Some(Hook {
+        on,
+        when: file.when.map_or(HookWhen::usual(on, arbiter), value),
+        run: file.run?.value.into_iter().map(value).collect(),
+        timeout: file.timeout?.value,
+        on_failure: file.on_failure?.value,
     })
 }
 

@@ -1,6 +1,8 @@
 //! The file as the operator wrote it: each value in its form, with its place. What is bad or absent is
 //! `None` here and a problem there, so that the rules can look at everything else.
 
+mod service;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,8 +13,9 @@ use super::asterisk::AsteriskFile;
 use super::forms;
 use super::report::{Problems, Spot, Written};
 use super::table::Table;
-use super::{Arbiter, Fencing, HookEvent, Standby, WhenFencingFails, WhenIsolated, WhenSilent};
+use super::{Arbiter, Fencing, WhenFencingFails, WhenIsolated, WhenSilent};
 use crate::cloud::Destination;
+pub(super) use service::{HookFile, ServiceFile};
 
 /// A value that may be bad.
 pub(super) type Maybe<T> = Option<Written<T>>;
@@ -92,16 +95,6 @@ pub(super) struct ProbeFile {
     pub(super) timeout: Maybe<Duration>,
 }
 
-/// `[group.service]`.
-#[derive(Debug)]
-pub(super) struct ServiceFile {
-    pub(super) unit: Maybe<String>,
-    /// `None` also when it is not written: then it follows the arbiter.
-    pub(super) standby: Maybe<Standby>,
-    /// `None` also when it is not written: then it follows the lease.
-    pub(super) stop_timeout: Maybe<Duration>,
-}
-
 /// A resource, whatever its kind.
 #[derive(Debug)]
 pub(super) struct ResourceFile {
@@ -127,14 +120,6 @@ pub(super) enum Kind {
         destinations: Maybe<Vec<Maybe<Destination>>>,
         link: Maybe<i64>,
     },
-}
-
-/// `[[group.hook]]`.
-#[derive(Debug)]
-pub(super) struct HookFile {
-    pub(super) on: Maybe<HookEvent>,
-    pub(super) run: Maybe<Vec<Written<String>>>,
-    pub(super) timeout: Maybe<Duration>,
 }
 
 /// `[aws]`.
@@ -263,17 +248,6 @@ impl ProbeFile {
     }
 }
 
-impl ServiceFile {
-    fn read(table: &Table<'_>, problems: &mut Problems<'_>) -> Self {
-        let standby = [("warm", Standby::Warm), ("cold", Standby::Cold)];
-        Self {
-            unit: form(table.text("unit"), forms::unit, problems),
-            standby: choice(table.text("standby"), &standby, problems),
-            stop_timeout: form(table.text("stop-timeout"), forms::duration, problems),
-        }
-    }
-}
-
 impl LeaseFile {
     fn read(top: &Table<'_>, problems: &mut Problems<'_>) -> Self {
         let empty = DeTable::new();
@@ -313,17 +287,6 @@ impl ResourceFile {
             },
         };
         Self { spot: table.spot(), name, kind }
-    }
-}
-
-impl HookFile {
-    fn read(table: &Table<'_>, problems: &mut Problems<'_>) -> Self {
-        let events = [("promote", HookEvent::Promote), ("demote", HookEvent::Demote)];
-        Self {
-            on: choice(table.text("on"), &events, problems),
-            run: table.list("run"),
-            timeout: form(table.text("timeout"), forms::duration, problems),
-        }
     }
 }
 

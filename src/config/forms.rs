@@ -130,6 +130,30 @@ pub(super) fn unit(text: &str) -> Result<String, Refusal> {
     }
 }
 
+/// An OCF resource agent: its provider and its name, which are a folder and a file.
+pub(super) fn ocf_agent(text: &str) -> Result<(String, String), Refusal> {
+    let word = |it: &str| {
+        !it.is_empty()
+            && !it.starts_with('.')
+            && it.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
+    };
+    let rule = "an OCF agent is provider:agent, a folder and a file below /usr/lib/ocf/resource.d";
+    let short = text.strip_prefix("ocf:").unwrap_or(text);
+    match short.split_once(':') {
+        Some((provider, agent)) if word(provider) && word(agent) && short == text => {
+            Ok((provider.to_owned(), agent.to_owned()))
+        }
+        Some((provider, agent)) if word(provider) && word(agent) => {
+            refuse(rule, format!("leave \"ocf:\" out: \"{short}\""))
+        }
+        Some(_) => {
+            refuse(rule, "write \"heartbeat:asterisk\", say; `ls /usr/lib/ocf/resource.d/*` shows them")
+        }
+        None if word(short) => refuse(rule, format!("name its provider: \"heartbeat:{short}\"")),
+        None => refuse(rule, "write \"heartbeat:asterisk\", say; `ls /usr/lib/ocf/resource.d/*` shows them"),
+    }
+}
+
 /// The name of a DynamoDB table ("Supported data types and naming rules in Amazon DynamoDB").
 pub(super) fn dynamodb_table(text: &str) -> Result<String, Refusal> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);

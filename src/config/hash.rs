@@ -1,10 +1,11 @@
 //! What nodes compare in their heartbeats: a hash of what must be the same on all of them.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::{Arbiter, Config, Fencing, Group, Resource};
+use super::{Arbiter, Config, Fencing, Group, HookFailure, HookWhen, Resource, Run, Service};
 
 impl Config {
     /// A hash over the effective values that must agree on all nodes: everything but key file, socket,
@@ -47,6 +48,7 @@ impl Config {
             for hook in &group.hooks {
                 line(format!("hook {:?} {:?} {}", hook.on, hook.run, hook.timeout.as_nanos()));
             }
+            hook_lines(group).into_iter().for_each(&mut line);
         }
         if let Some(lease) = &self.lease {
             let grace = lease.grace.unwrap_or_default().as_nanos();
@@ -76,11 +78,46 @@ fn safety_lines(group: &Group) -> Vec<String> {
         let failures = group.failure_timeout.unwrap_or_default().as_nanos();
         lines.push(format!(
             "service {} {} {} {} {failures}",
-            service.unit,
+            service.name(),
             service.standby.word(),
             service.stop_timeout.as_nanos(),
             group.migration_threshold,
         ));
+        lines.extend(run_lines(service));
+    }
+    lines
+}
+
+/// How the service runs, where that is not what the first version with a service had.
+fn run_lines(service: &Service) -> Vec<String> {
+    let mut lines = Vec::new();
+    match &service.run {
+        Run::Unit(_) => {}
+        Run::Commands(it) => {
+            lines.push(format!("commands {:?} {:?} {:?}", it.start, it.stop, it.status));
+        }
+        Run::Ocf(it) => lines.push(format!("ocf {} {} {:?}", it.provider, it.agent, it.parameters)),
+    }
+    if service.start_timeout != Duration::from_secs(90) {
+        lines.push(format!("start-timeout {}", service.start_timeout.as_nanos()));
+    }
+    if service.status_every != Duration::from_secs(10) {
+        lines.push(format!("status-every {}", service.status_every.as_nanos()));
+    }
+    lines
+}
+
+/// What hooks mean, where that is not what they meant in the first version.
+fn hook_lines(group: &Group) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (hook, place) in group.hooks.iter().zip(0..) {
+        if hook.when != HookWhen::usual(hook.on, group.arbiter) {
+            lines.push(format!("hook-when {place} {}", hook.when.word()));
+        }
+        if hook.on_failure == HookFailure::Stop {
+            let failures = group.failure_timeout.unwrap_or_default().as_nanos();
+            lines.push(format!("hook-failure {place} stop {} {failures}", group.migration_threshold));
+        }
     }
     if let Some(asterisk) = &group.asterisk {
         lines.push(super::asterisk::agreed(asterisk));

@@ -13,6 +13,7 @@ mod report;
 mod rules;
 mod safety;
 pub mod schema;
+mod service;
 mod show;
 mod table;
 
@@ -28,9 +29,8 @@ pub use asterisk::{Asterisk, Registrations};
 pub use error::{ConfigError, Problem};
 pub use keys::{Keys, check_key_file};
 pub use own_node::OwnNodeError;
-pub use safety::{
-    Arbiter, Ask, Fencing, Lease, Probe, Service, Standby, WhenFencingFails, WhenIsolated, WhenSilent,
-};
+pub use safety::{Arbiter, Ask, Fencing, Lease, Probe, WhenFencingFails, WhenIsolated, WhenSilent};
+pub use service::{Commands, Hook, HookEvent, HookFailure, HookWhen, Ocf, Run, Service, Standby};
 
 /// A duration as the file has it ("250ms", 1ms to 24h).
 ///
@@ -132,32 +132,12 @@ pub struct Group {
     pub migration_threshold: u32,
     /// Failures are forgotten so long after the last one; `None`: only by cleanup.
     pub failure_timeout: Option<Duration>,
-    /// The service that the agent starts and stops.
+    /// The service that the agent starts, watches and stops.
     pub service: Option<Service>,
     /// That service is Asterisk, and is spoken to.
     pub asterisk: Option<Asterisk>,
     /// Programs that run when this node becomes active or standby.
     pub hooks: Vec<Hook>,
-}
-
-/// A program that runs when this node becomes active (promote) or standby (demote).
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Hook {
-    /// When.
-    pub on: HookEvent,
-    /// Program and arguments.
-    pub run: Vec<String>,
-    /// It is killed after this.
-    pub timeout: Duration,
-}
-
-/// When a hook runs.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum HookEvent {
-    /// This node has become active.
-    Promote,
-    /// This node has become standby.
-    Demote,
 }
 
 /// One resource.

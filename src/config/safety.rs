@@ -144,33 +144,3 @@ pub struct Lease {
     /// Another endpoint for DynamoDB.
     pub endpoint_url: Option<String>,
 }
-
-/// The service of a group.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Service {
-    /// The systemd unit, "asterisk.service".
-    pub unit: String,
-    /// What it does on a standby.
-    pub standby: Standby,
-    /// Its cgroup is killed when it has not stopped after so long.
-    pub stop_timeout: Duration,
-}
-
-/// What the service does on a standby.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Standby {
-    /// It runs.
-    Warm,
-    /// It is stopped.
-    Cold,
-}
-
-impl Standby {
-    /// As in the file.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Warm => "warm",
-            Self::Cold => "cold",
-        }
-    }
-}

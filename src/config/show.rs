@@ -5,11 +5,11 @@ use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
 use super::report::mask;
-use super::{Arbiter, Ask, Config, Fencing, Group, HookEvent, Resource};
+use super::{Arbiter, Ask, Config, Fencing, Group, HookFailure, Resource, Run, Service};
 
 impl Config {
     /// The effective values as TOML. Reading it again gives the same configuration, except where an
-    /// argument of a hook looks like a secret: that is shown as `<hidden>`.
+    /// argument of a program, or an agent's parameter, looks like a secret: that is shown as `<hidden>`.
     pub fn show(&self) -> String {
         let mut page = Page::default();
         page.value("cluster", quoted(&self.cluster));
@@ -100,20 +100,21 @@ impl Config {
         }
         for hook in &group.hooks {
             page.table("[[group.hook]]");
-            let on = match hook.on {
-                HookEvent::Promote => "promote",
-                HookEvent::Demote => "demote",
-            };
-            page.value("on", quoted(on));
+            page.value("on", quoted(hook.on.word()));
+            match group.service {
+                Some(_) => page.value("when", quoted(hook.when.word())),
+                None => page.comment("when: there is no service"),
+            }
             page.value("run", masked(&hook.run));
             page.value("timeout", duration(hook.timeout));
+            page.value("on-failure", quoted(hook.on_failure.word()));
         }
     }
 }
 
 /// The group's service, its failures, and how it is asked.
 fn show_service(group: &Group, page: &mut Page) {
-    if group.service.is_some() {
+    if group.service.is_some() || group.hooks.iter().any(|hook| hook.on_failure == HookFailure::Stop) {
         page.value("migration-threshold", group.migration_threshold);
         match group.failure_timeout {
             Some(timeout) => page.value("failure-timeout", duration(timeout)),
@@ -130,13 +131,38 @@ fn show_service(group: &Group, page: &mut Page) {
         page.value("timeout", duration(probe.timeout));
     }
     if let Some(service) = &group.service {
-        page.table("[group.service]");
-        page.value("unit", quoted(&service.unit));
-        page.value("standby", quoted(service.standby.word()));
-        page.value("stop-timeout", duration(service.stop_timeout));
+        show_run(service, page);
     }
     if let Some(asterisk) = &group.asterisk {
         super::asterisk::show(asterisk, page);
+    }
+}
+
+fn show_run(service: &Service, page: &mut Page) {
+    page.table("[group.service]");
+    match &service.run {
+        Run::Unit(unit) => page.value("unit", quoted(unit)),
+        Run::Commands(it) => {
+            page.value("start", masked(&it.start));
+            page.value("stop", masked(&it.stop));
+            page.value("status", masked(&it.status));
+        }
+        Run::Ocf(it) => page.value("ocf", quoted(&format!("{}:{}", it.provider, it.agent))),
+    }
+    page.value("standby", quoted(service.standby.word()));
+    page.value("start-timeout", duration(service.start_timeout));
+    page.value("stop-timeout", duration(service.stop_timeout));
+    match &service.run {
+        Run::Unit(_) => page.comment("status-every: systemd tells"),
+        Run::Commands(_) | Run::Ocf(_) => page.value("status-every", duration(service.status_every)),
+    }
+    if let Run::Ocf(it) = &service.run
+        && !it.parameters.is_empty()
+    {
+        page.table("[group.service.parameters]");
+        for (name, text) in &it.parameters {
+            page.value(&quoted(name), quoted(&mask(text)));
+        }
     }
 }
 

@@ -151,10 +151,13 @@ impl fmt::Display for Ended {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{HookFailure, HookWhen};
 
     fn shell(script: &str, timeout: u64) -> Hook {
         Hook {
             on: HookEvent::Promote,
+            when: HookWhen::After,
+            on_failure: HookFailure::Ignore,
             run: vec!["/bin/sh".into(), "-c".into(), script.into()],
             timeout: Duration::from_millis(timeout),
         }

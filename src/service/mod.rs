@@ -5,4 +5,6 @@ pub mod cgroup;
 pub mod hooks;
 pub mod probe;
 mod sip;
-pub mod unit;
+pub mod state;
+pub mod supervised;
+pub mod systemd;

@@ -28,12 +28,17 @@ pub use identity::WhoAmI;
 #[cfg(feature = "dynamodb")]
 pub(super) use lease::call_timeout as lease_call_timeout;
 pub(super) use notify::keep_systemd_posted;
+pub(super) use service::Ailing;
 
 /// Starts what runs for as long as the agent does: identity, the groups' worlds.
-pub(super) fn start(shell: &Arc<Shell>, who_am_i: WhoAmI) {
+pub(super) fn start(shell: &Arc<Shell>, who_am_i: WhoAmI, state: &State) {
     tokio::spawn(identity::learn(Arc::clone(shell), who_am_i));
     tokio::spawn(fence::watch(Arc::clone(shell)));
-    for (group, _) in shell.own_groups() {
+    for (group, settings) in shell.own_groups() {
+        if let Some((_, world)) = shell.group(group) {
+            let kept = state.groups.get(&settings.name);
+            world.maintenance.send_replace(kept.is_some_and(|it| it.maintenance.on));
+        }
         world::start(shell, group);
     }
     tokio::spawn(guard::keep(Arc::clone(shell)));
@@ -89,7 +94,12 @@ fn begin(shell: &Arc<Shell>, store: &store::Writer, at: Time, command: Command) 
             }
             world.wanted.send_replace(Wanted { desired: Some(desired), change });
         }
-        Command::Store { group, memory } => store.put(group, memory),
+        Command::Store { group, memory } => {
+            if let Some((_, world)) = shell.group(group) {
+                world.maintenance.send_replace(memory.maintenance.on);
+            }
+            store.put(group, memory);
+        }
         Command::Tell(notice) => {
             if notice.id == "decided"
                 && let Some(group) = notice.group

@@ -4,6 +4,7 @@
 mod addresses;
 mod resources;
 mod safety;
+mod service;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -30,6 +31,7 @@ pub(super) fn check(file: &File, problems: &mut Problems<'_>) {
     resources::check(file, problems);
     addresses::check(file, problems);
     safety::check(file, problems);
+    service::check(file, problems);
     call_timeout(file.aws.call_timeout.as_ref(), problems);
 }
 
@@ -210,7 +212,6 @@ fn groups(file: &File, problems: &mut Problems<'_>) {
         group_nodes(group, file, problems);
         anchor(group, problems);
         super::asterisk::check(group, problems);
-        hooks(group, problems);
     }
 }
 
@@ -282,16 +283,4 @@ fn anchor(group: &GroupFile, problems: &mut Problems<'_>) {
 
 fn distinct_number<T: Ord>(list: &[Maybe<T>]) -> usize {
     list.iter().flatten().map(|entry| &entry.value).collect::<BTreeSet<_>>().len()
-}
-
-fn hooks(group: &GroupFile, problems: &mut Problems<'_>) {
-    for run in group.hooks.iter().filter_map(|hook| hook.run.as_ref()) {
-        if run.value.first().is_none_or(|program| program.value.is_empty()) {
-            problems.add(
-                &run.spot,
-                "run begins with a program",
-                "write run = [\"/usr/local/bin/on-promote\"]",
-            );
-        }
-    }
 }

@@ -1,19 +1,16 @@
 //! Rules for silence, fencing, lease and service: what contradicts itself is refused, and what would promise
 //! nothing too.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use humantime::format_duration;
 
-use super::super::file::{File, GroupFile, LeaseFile, ProbeFile, ServiceFile};
+use super::super::file::{File, GroupFile, HookFile, LeaseFile, ProbeFile, ServiceFile};
 use super::super::report::{Problems, Written};
-use super::super::{Arbiter, Fencing, Standby, WhenSilent};
-use super::first_time;
+use super::super::{Arbiter, Fencing, HookFailure, Standby, WhenSilent};
 
 /// All rules about safety.
 pub(super) fn check(file: &File, problems: &mut Problems<'_>) {
-    let mut units = BTreeMap::new();
     for group in &file.groups {
         probe(group, file, problems);
         fencing(group, problems);
@@ -21,17 +18,12 @@ pub(super) fn check(file: &File, problems: &mut Problems<'_>) {
         if group.arbiter.as_ref().is_some_and(|it| it.value == Arbiter::Dynamodb) {
             leased(group, file, problems);
         }
-        if let Some(unit) = group.service.as_ref().and_then(|service| service.unit.as_ref()) {
-            let what = "a unit is the service of one group";
-            let remedy = "divide the service, or make one group of the two";
-            first_time(&mut units, unit.value.clone(), &unit.spot, what, remedy, problems);
-        }
     }
     lease(&file.lease, file, problems);
 }
 
 /// Whether it was typed, and is not a default.
-fn typed<T>(value: Option<&Written<T>>) -> Option<&Written<T>> {
+pub(super) fn typed<T>(value: Option<&Written<T>>) -> Option<&Written<T>> {
     value.filter(|it| it.spot.is_value)
 }
 
@@ -120,7 +112,8 @@ fn failures(group: &GroupFile, problems: &mut Problems<'_>) {
             "3 is the default; 0: no number of failures bars the service",
         );
     }
-    if group.service.is_some() {
+    let counts = |hook: &HookFile| hook.on_failure.as_ref().is_none_or(|it| it.value == HookFailure::Stop);
+    if group.service.is_some() || group.hooks.iter().any(counts) {
         return;
     }
     let threshold = typed(group.migration_threshold.as_ref()).map(|it| &it.spot);
