@@ -1,106 +1,15 @@
 //! One group by itself: what it makes of what its peers and EC2 have said, to the nanosecond.
 
-use std::collections::VecDeque;
-
+use super::super::lease::Purpose;
+use super::super::side::{Side, active, at, hears, holder, ms, standby};
+use super::super::take::{Call, Contest};
 use super::*;
-use crate::cluster::command::{Command, Desired, TakeFrom};
+use crate::cluster::command::TakeFrom;
 use crate::cluster::heartbeat::{GroupReport, Offer};
 use crate::cluster::lease::Lease;
-use crate::cluster::node::{GroupId, NodeSet, Session};
-use crate::cluster::random::Random;
-use crate::cluster::settings::{GroupSettings, LeaseSettings, Settings};
-use crate::cluster::time::Time;
-
-use super::super::lease::Purpose;
-use super::super::take::{Call, Contest};
+use crate::cluster::node::Session;
 
 const THEIRS: Owner = Owner::Theirs(NodeId(1));
-
-fn at(ms: u64) -> Time {
-    Time::from_nanos((100_000 + ms) * 1_000_000)
-}
-
-fn ms(ms: u64) -> Duration {
-    Duration::from_millis(ms)
-}
-
-/// Node 0 of some, which started at 0 and can serve.
-struct Side {
-    settings: Settings,
-    peers: Vec<Peer>,
-    group: Group,
-    out: Outbox,
-}
-
-impl Side {
-    fn with(nodes: u8, change: impl FnOnce(&mut GroupSettings)) -> Self {
-        let mut settings = crate::cluster::tests::settings(nodes);
-        change(&mut settings.groups[0]);
-        let mut random = Random::new(1);
-        let peers = (1..nodes).map(|node| Peer::new(NodeId(node), 1, &mut random, at(0))).collect();
-        let mut group = Group::new(GroupId(0), &settings.groups[0], &settings, &mut random, at(0));
-        group.able = Ok(());
-        let out = Outbox { commands: VecDeque::new(), random, calls: 0, urgent: false };
-        Self { settings, peers, group, out }
-    }
-
-    fn of(nodes: u8) -> Self {
-        Self::with(nodes, |_| {})
-    }
-
-    fn leased() -> Self {
-        let lease = LeaseSettings { length: ms(10_000), stop_bound: ms(2000), grace: ms(20_000) };
-        Self::with(2, |group| group.lease = Some(lease))
-    }
-
-    fn run<T>(&mut self, now: u64, run: impl FnOnce(&mut Group, &Context<'_>, &mut Outbox) -> T) -> T {
-        let cx = Context {
-            settings: &self.settings,
-            peers: &self.peers,
-            now: at(now),
-            started: at(0),
-            stalled_at: None,
-            own_running: None,
-        };
-        run(&mut self.group, &cx, &mut self.out)
-    }
-
-    /// EC2 is asked and answers at this moment.
-    fn reads(&mut self, owner: Owner, now: u64) {
-        let call = self.out.call();
-        self.group.knowledge.ask_now();
-        assert!(self.group.knowledge.read_due(Watch::Standby, call, at(now)));
-        let answer = Ok(AnchorRead { owner, counter: None });
-        self.run(now, |group, cx, out| group.anchor_read(call, answer, cx, out));
-    }
-
-    fn says(&mut self, node: u8, now: u64, report: GroupReport) -> &mut Peer {
-        let peer = self.peers.iter_mut().find(|peer| peer.id == NodeId(node)).unwrap();
-        peer.reports = vec![report];
-        peer.session = Some(Session(1));
-        (peer.heard_at, peer.said_at) = (Some(at(now)), Some(at(now)));
-        peer
-    }
-
-    fn told(&self, id: &str) -> usize {
-        let told = |it: &&Command| matches!(it, Command::Tell(notice) if notice.id == id);
-        self.out.commands.iter().filter(told).count()
-    }
-}
-
-fn hears(nodes: &[u8]) -> NodeSet {
-    let mut set = NodeSet::default();
-    nodes.iter().for_each(|node| set.insert(NodeId(*node)));
-    set
-}
-
-fn standby() -> GroupReport {
-    GroupReport { eligible: true, fit: true, ..GroupReport::default() }
-}
-
-fn active(term: u64) -> GroupReport {
-    GroupReport { role: Role::Active, term, owner: Some(Owner::Mine), ..standby() }
-}
 
 #[test]
 fn a_holder_is_lost_to_all_if_a_majority_is_heard_and_none_of_it_hears_the_holder() {
@@ -404,19 +313,6 @@ fn it_stands_aside_for_a_minute_to_the_nanosecond() {
     let aside = [60_999, 61_000].map(|now| side.run(now, |group, cx, _| group.stands_aside(cx)));
     assert_eq!(aside, [true, false]);
     assert_eq!((side.group.role, side.told("stands-aside")), (Role::Standby, 1));
-}
-
-/// Holds the lease since 0, has renewed it then, and is active.
-fn holder() -> Side {
-    let mut side = Side::leased();
-    side.group.role = Role::Active;
-    side.group.desired = Some(Desired::Serve { repair: true });
-    let random = &mut Random::new(1);
-    let lease = side.group.lease.as_mut().unwrap();
-    lease.begin(Purpose::Take(Row::Free), 1, at(0));
-    lease.attempt_due(90, at(0)).unwrap();
-    lease.written(90, Ok(()), random, at(0)).unwrap();
-    side
 }
 
 #[test]
