@@ -11,6 +11,8 @@ pub(super) mod lease;
 mod offer;
 mod probe;
 mod role;
+#[cfg(test)]
+mod side;
 pub(super) mod take;
 
 use std::collections::VecDeque;
