@@ -4,6 +4,8 @@
 #![allow(clippy::disallowed_methods, reason = "tests measure")]
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
 
+#[path = "agent/checks.rs"]
+mod checks;
 #[path = "agent/cloud.rs"]
 mod cloud;
 #[path = "agent/incidents.rs"]
@@ -24,6 +26,8 @@ mod recorded;
 mod safety;
 #[path = "agent/service.rs"]
 mod service;
+#[path = "agent/systemd.rs"]
+mod systemd;
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;

@@ -18,7 +18,7 @@ use standin::agent::clock;
 use standin::agent::guard::{self, Answer, Ask, Client, GuardError, Order, nanos};
 use standin::cluster::Time;
 use standin::service::cgroup::Cgroup;
-use standin::service::unit::Unit;
+use standin::service::systemd::Unit;
 use tempfile::TempDir;
 
 /// How far ahead the agent's side sets the deadline, each time anew.
@@ -256,7 +256,7 @@ fn the_agents_side_in_the_lab() {
     let mut serving = false;
     loop {
         let until = clock::now() + lease * 4 / 5;
-        let cgroup = line.runtime.block_on(unit.show()).unwrap().cgroup;
+        let cgroup = line.runtime.block_on(unit.show()).unwrap().1.cgroup;
         // After a kill the guard asks for patience until systemd knows.
         wait_for("the guard's consent", || line.ask(Ask::Guard(order(cgroup.path(), Some(until)))).is_ok());
         fs::write("/run/until.new", nanos(until).to_string()).unwrap();

@@ -6,6 +6,7 @@
 //!   operator's socket. They may be as slow as they like.
 
 mod aws;
+mod checks;
 pub mod clock;
 mod effects;
 mod errors;

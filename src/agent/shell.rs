@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
+use super::checks::Checks;
+use super::clock;
+use super::effects::Ailing;
 use super::errors::Errors;
 use super::heart::ToHeart;
 use super::names::Names;
@@ -59,6 +62,10 @@ pub(super) struct World {
     pub(super) runs_since: watch::Sender<Option<Time>>,
     /// Whether the group is in maintenance: then this node only looks.
     pub(super) maintenance: watch::Sender<bool>,
+    /// What its checks have found.
+    pub(super) checks: Checks,
+    /// Whether its service has been told to end with its last call: then that is no failure.
+    pub(super) draining: watch::Sender<bool>,
     seen: Mutex<Seen>,
     able: Mutex<Able>,
 }
@@ -80,6 +87,8 @@ pub(super) enum Need {
     Service,
     /// The guard.
     Guard,
+    /// Checks that are not down.
+    Checks,
 }
 
 /// How the world of a group should be.
@@ -100,6 +109,8 @@ pub(super) struct Seen {
     /// What fails, by what it is about.
     pub(super) failing: BTreeMap<String, String>,
     pub(super) hooks: VecDeque<HookRun>,
+    /// What is the matter with its service.
+    pub(super) ailing: Option<Ailing>,
 }
 
 /// Who holds a resource, according to EC2.
@@ -128,6 +139,7 @@ impl Need {
             Self::Interfaces => "interfaces",
             Self::Service => "service",
             Self::Guard => "guard",
+            Self::Checks => "checks",
         }
     }
 }
@@ -169,6 +181,8 @@ impl Shell {
                 troubles: Troubles::default(),
                 runs_since: watch::Sender::new(None),
                 maintenance: watch::Sender::new(false),
+                checks: Checks::new(&group.checks, clock::now()),
+                draining: watch::Sender::new(false),
                 seen: Mutex::new(seen),
                 able: Mutex::default(),
             }

@@ -1,5 +1,6 @@
 //! The answer to `status`: what the heart sees and the effects know, in the words of the protocol.
 
+mod checks;
 mod problems;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -107,10 +108,19 @@ fn group(shell: &Shell, view: &GroupView, now: Time) -> Group {
         fencing: settings.fencing.word().to_owned(),
         desired: view.desired.map(|(desired, _)| wish(desired).to_owned()),
         reached: view.desired.is_some_and(|(_, reached)| reached),
-        failing: seen.failing.iter().map(|(what, why)| format!("{what}: {why}")).collect(),
+        failing: failing(settings, view, &seen, now),
         hooks: hooks(&seen, now),
+        checks: checks::of(settings, world, now),
         ..absent(shell, view)
     }
+}
+
+/// What does not do what it should, one sentence each.
+fn failing(settings: &config::Group, view: &GroupView, seen: &Seen, now: Time) -> Vec<String> {
+    let mut failing: Vec<String> = seen.failing.iter().map(|(what, why)| format!("{what}: {why}")).collect();
+    let service = seen.ailing.as_ref().map(|it| it.text(view, settings.migration_threshold, now));
+    failing.extend(service.map(|text| format!("service: {text}")));
+    failing
 }
 
 /// Why the role is what it is. A take is confirmed by EC2; what called for it is the row's situation.
@@ -158,6 +168,7 @@ fn absent(shell: &Shell, view: &GroupView) -> Group {
         reached: false,
         failing: Vec::new(),
         hooks: Vec::new(),
+        checks: Vec::new(),
     }
 }
 

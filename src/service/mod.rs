@@ -7,4 +7,5 @@ pub mod hooks;
 pub mod probe;
 mod sip;
 pub mod state;
-pub mod unit;
+pub mod supervised;
+pub mod systemd;

@@ -34,6 +34,8 @@ pub struct Sight {
     pub deaths: u64,
     /// How it died last.
     pub death: String,
+    /// The last request that a look has answered, by its number.
+    pub answers: u64,
     /// Where its processes are, and whether the machine's boot starts it; units only.
     pub unit: Option<Shown>,
 }
@@ -65,6 +67,8 @@ pub struct Failure {
     pub why: String,
     /// What may help.
     pub kind: Seriousness,
+    /// Nobody could say whether it started: it may run.
+    pub unknown: bool,
 }
 
 impl State {
@@ -81,14 +85,19 @@ impl State {
 impl Default for Sight {
     fn default() -> Self {
         let state = State::Unknown("nobody has looked yet".to_owned());
-        Self { state, deaths: 0, death: String::new(), unit: None }
+        Self { state, deaths: 0, death: String::new(), answers: 0, unit: None }
     }
 }
 
 impl Failure {
     /// One that another try may mend.
     pub fn soft(why: impl Into<String>) -> Self {
-        Self { why: why.into(), kind: Seriousness::Soft }
+        Self::of(why, Seriousness::Soft)
+    }
+
+    /// A failure of this kind.
+    pub fn of(why: impl Into<String>, kind: Seriousness) -> Self {
+        Self { why: why.into(), kind, unknown: false }
     }
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct Pair {
     pub(crate) group: String,
     /// More tables of the file.
     pub(crate) tables: &'static str,
+    /// What `OWN` stands for in those, for each node: only a test has a file that is not the same everywhere.
+    pub(crate) own: Vec<(&'static str, String)>,
     /// The lease table, for a group that has one.
     pub(crate) leases: Option<Arc<Leases>>,
 }
@@ -62,6 +64,7 @@ impl Pair {
             demote: "true",
             group: String::new(),
             tables: "",
+            own: Vec::new(),
             leases: None,
         }
     }
@@ -120,7 +123,8 @@ impl Pair {
             {more}
             "#,
             group = self.group,
-            more = self.tables,
+            more =
+                self.tables.replace("OWN", self.own.iter().find(|it| it.0 == node).map_or("OWN", |it| &it.1)),
             port = self.port,
             interval = self.timers.0,
             dead_after = self.timers.1,

@@ -1,5 +1,5 @@
-//! The group's service and its guard, with a systemd of the test's own: two scripts that write down what they
-//! are told. (The real one: tests/lab/guard.) Agents run in a process of their own, whose PATH has the scripts.
+//! The group's service and its guard, with a systemd of the test's own: a bus, and two scripts for the guard. (The
+//! real one: tests/lab/unit, tests/lab/guard.) Agents run in a process of their own, whose environment has them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,24 +16,13 @@ use standin::control::protocol::{Request, Response};
 use standin::service::cgroup::Cgroup;
 
 use crate::pair::{Pair, until};
+use crate::systemd::{self, Systemd};
 
 const SYSTEMCTL: &str = r#"#!/bin/sh
 cd "${0%/*}"
 case "$1 $*" in
-  show*.service)
-    printf "LoadState=loaded\nActiveState=$(cat state 2>/dev/null || echo inactive)\n"
-    printf "UnitFileState=$(cat boot 2>/dev/null || echo disabled)\nSlice=nowhere.slice\nControlGroup="
-    cat cgroup 2>/dev/null || echo ;;
-  show*) echo ControlGroup=/standin-nowhere.slice ;;
   kill*) exit 1 ;;
-  stop*)
-    echo "$*" >> hooks
-    [ ! -e refuses ] || { echo 'not today' >&2; exit 1; }
-    [ ! -e hangs ] || exec sleep 600 ;;
-  start*)
-    echo "$*" >> hooks
-    [ ! -e broken ] || { echo 'no such luck' >&2; exit 1; }
-    [ ! -e procs ] || { sleep 600 > /dev/null 2>&1 & echo $! > "$(cat procs)"; } ;;
+  stop*) echo inactive > state ;;
 esac
 "#;
 /// The guard is the real one. The agent of a test is not `standin`, so the program is another.
@@ -47,8 +36,8 @@ echo $! >> guards
 "#;
 const COLD: &str = "[group.service]\nunit = \"den.service\"\nstandby = \"cold\"\nstop-timeout = \"300ms\"\n";
 
-/// The scripts' folder; at its end, the end of the guards that were started from it.
-struct Scripts(tempfile::TempDir);
+/// The folder of systemd and its scripts; at its end, the end of the guards that were started from it.
+struct Scripts(tempfile::TempDir, #[allow(dead_code, reason = "it is held")] Systemd);
 
 impl Scripts {
     fn new() -> Self {
@@ -58,7 +47,8 @@ impl Scripts {
             fs::write(&path, text).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         }
-        Self(folder)
+        let systemd = Systemd::start(folder.path());
+        Self(folder, systemd)
     }
 }
 
@@ -79,6 +69,7 @@ fn command(test: &str, scripts: &Scripts) -> Command {
     command
         .args(["--exact", test, "--ignored", "--nocapture"])
         .env("PATH", path)
+        .env("DBUS_SYSTEM_BUS_ADDRESS", systemd::address(folder))
         .env("STANDIN_TEST_SCRIPTS", folder)
         .env("STANDIN_BIN", env!("CARGO_BIN_EXE_standin"));
     command
@@ -117,13 +108,13 @@ fn a_cold_service() {
     let mut a = pair.start("ivr-a");
     until("it is active", 20, || a.group().role == "active" && a.group().reached);
     // Before the hook, which may want to speak to it.
-    let said = ["start --quiet -- den.service", "ivr-a promote ivr"];
+    let said = ["start den.service", "ivr-a promote ivr"];
     assert_eq!(pair.hooks().iter().rev().take(2).rev().collect::<Vec<_>>(), said);
     touch(&folder, "hangs");
     a.agent.as_ref().unwrap().stop();
     a.wait();
     let after: Vec<String> = pair.hooks().into_iter().skip_while(|it| it != said[1]).skip(1).collect();
-    assert!(after.contains(&"stop --quiet -- den.service".to_owned()), "{after:?}");
+    assert!(after.contains(&"stop den.service".to_owned()), "{after:?}");
     assert!(after.contains(&"ivr-a demote ivr".to_owned()), "{after:?}");
 }
 
@@ -144,8 +135,8 @@ fn a_stop_that_is_refused() {
     // As a unit with `Restart=` is, after its processes were killed.
     fs::write(folder.join("state"), "activating").unwrap();
     a.agent.as_ref().unwrap().stop();
-    let said = "service: `systemctl stop --quiet -- den.service` failed: not today";
-    until("it says so", 20, || a.group().failing.iter().any(|it| it == said));
+    let said = "service: systemd's StopUnit failed: not today ";
+    until("it says so", 20, || a.group().failing.iter().any(|it| it.starts_with(said)));
     let stops = || pair.hooks().iter().filter(|it| it.starts_with("stop")).count();
     let before = stops();
     until("it tries again", 20, || stops() > before + 1);
@@ -168,8 +159,9 @@ fn a_start_that_fails() {
     touch(&folder, "broken");
     fs::write(folder.join("boot"), "enabled").unwrap();
     let a = pair.start("ivr-a");
-    let said = "service: `systemctl start --quiet -- den.service` failed: no such luck";
-    until("it says so", 20, || a.group().failing.iter().any(|it| it == said));
+    let said =
+        "service: den.service did not start: systemd's job failed, exit code 7; `journalctl -u den.service`";
+    until("it says so", 20, || a.group().failing.iter().any(|it| it.starts_with(said)));
     let said = "at boot: systemd starts den.service whether this node is active or not: `systemctl disable den.service`";
     assert!(a.group().failing.iter().any(|it| it == said), "a cold one is not to be enabled");
     until("it is barred", 20, || a.group().barred && a.group().fail_count == 3);

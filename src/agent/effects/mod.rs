@@ -2,6 +2,7 @@
 //! counts; nothing here can keep the heart waiting.
 
 mod calls;
+mod checks;
 mod fence;
 mod guard;
 mod guest;
@@ -29,6 +30,7 @@ pub use identity::WhoAmI;
 #[cfg(feature = "dynamodb")]
 pub(super) use lease::call_timeout as lease_call_timeout;
 pub(super) use notify::keep_systemd_posted;
+pub(super) use service::Ailing;
 
 /// Starts what runs for as long as the agent does: identity, the groups' worlds.
 pub(super) fn start(shell: &Arc<Shell>, who_am_i: WhoAmI, state: &State) {
@@ -41,6 +43,7 @@ pub(super) fn start(shell: &Arc<Shell>, who_am_i: WhoAmI, state: &State) {
             world.maintenance.send_replace(kept.is_some_and(|it| it.maintenance.on));
         }
         world::start(shell, group);
+        checks::start(shell, group);
     }
     tokio::spawn(guard::keep(Arc::clone(shell)));
 }

@@ -5,13 +5,14 @@ use std::io;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram as StdDatagram};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::net::UnixDatagram;
+use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::protocol::{Answer, Ask, LONGEST, Question, VERSION};
-use crate::service::unit::run;
 
 /// A guard that runs answers within a millisecond.
 const ANSWER: Duration = Duration::from_millis(300);
@@ -139,6 +140,24 @@ pub async fn start(program: &Path, unit: &str, client: &mut Client) -> Result<An
         .map_err(|_| not_started(&format!("{unit} was started and does not answer: `journalctl -u {unit}`")))
 }
 
+/// Runs a program of systemd's. Not over D-Bus: a guard is wanted also where the bus is gone (`systemd-run` and
+/// `systemctl` speak with systemd itself, as root), and nothing waits for it.
+async fn run(program: &str, words: &[&str], bound: Duration) -> Result<(), String> {
+    let what = || format!("`{program} {}`", words.join(" "));
+    let mut command = Command::new(program);
+    command.args(words).stdin(Stdio::null()).env("LC_ALL", "C").kill_on_drop(true);
+    match timeout(bound, command.output()).await {
+        Err(_elapsed) => Err(format!("{} did not end within {}", what(), humantime::format_duration(bound))),
+        Ok(Err(error)) => Err(format!("{} failed: {error}", what())),
+        Ok(Ok(output)) if output.status.success() => Ok(()),
+        Ok(Ok(output)) => {
+            let said = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
+            let said = if said.is_empty() { output.status.to_string() } else { said };
+            Err(format!("{} failed: {}", what(), said.escape_debug()))
+        }
+    }
+}
+
 impl fmt::Display for GuardError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -150,3 +169,20 @@ impl fmt::Display for GuardError {
 }
 
 impl std::error::Error for GuardError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_program_that_fails_hangs_or_is_missing_says_so() {
+        let second = Duration::from_secs(20);
+        assert_eq!(run("sh", &["-c", "exit 0"], second).await, Ok(()));
+        let failed = run("sh", &["-c", "echo no >&2; exit 3"], second).await.unwrap_err();
+        assert!(failed.ends_with("failed: no"), "{failed}");
+        let missing = run("/nowhere/systemctl", &["stop"], second).await.unwrap_err();
+        assert!(missing.contains("No such file"), "{missing}");
+        let hangs = run("sleep", &["600"], Duration::from_millis(50)).await.unwrap_err();
+        assert_eq!(hangs, "`sleep 600` did not end within 50ms");
+    }
+}

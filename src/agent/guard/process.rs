@@ -281,6 +281,8 @@ impl Charge {
             Stop::Told => {}
             Stop::Untold(Some(since)) if now.since(*since) < STOP_AGAIN => {}
             Stop::Untold(_) => {
+                // A process that can be left behind, and that needs no bus: the guard is small, waits for nobody, and
+                // may be the last that runs.
                 let told = Command::new("systemctl")
                     .args(["stop", "--no-block", "--quiet", "--", &self.unit])
                     .stdin(Stdio::null())

@@ -1,0 +1,276 @@
+//! Looks at the service and decides, from its state and the wish alone, what is to be done with it. Counting, and
+//! whether the group moves, is the core's.
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
+
+use super::pace::Pace;
+use crate::agent::clock;
+use crate::agent::effects::hooks::addresses;
+use crate::agent::shell::{Shell, World};
+use crate::agent::trouble::{Seriousness, Trouble};
+use crate::cluster::{GroupId, ServiceFailure, Time};
+use crate::config::{Group, Service, Standby};
+use crate::service::state::State;
+use crate::service::supervised::{Supervised, Watched};
+
+/// Keeps one group's service.
+pub(super) struct Keeper<'a> {
+    pub(super) shell: &'a Shell,
+    pub(super) group: GroupId,
+    pub(super) settings: &'a Group,
+    pub(super) world: &'a World,
+    pub(super) service: &'a Service,
+    pub(super) name: String,
+    pub(super) supervised: Supervised,
+    pub(super) watched: Watched,
+    pub(super) guest: watch::Receiver<u64>,
+    pub(super) maintenance: watch::Receiver<bool>,
+    pub(super) draining: watch::Receiver<bool>,
+    pub(super) troubles: Option<mpsc::UnboundedReceiver<Trouble>>,
+    pub(super) serves: Option<bool>,
+    /// What was wanted last was done to its end.
+    pub(super) converged: bool,
+    pub(super) pace: Pace,
+    /// So many of its deaths have been dealt with.
+    pub(super) counted: u64,
+    /// Whether it ran when that was last known.
+    pub(super) ran: bool,
+    /// It is on its way up since.
+    pub(super) starts_since: Option<Time>,
+    /// A check wants it restarted.
+    pub(super) restart: bool,
+    /// Its last start failed in a way that no node can mend.
+    pub(super) fatal: Option<String>,
+    pub(super) told_able: Option<Result<(), String>>,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Act {
+    Start,
+    Restart,
+    Stop,
+    /// Nothing, until something changes or this is over.
+    Wait(Option<Duration>),
+}
+
+impl<'a> Keeper<'a> {
+    /// `None`: the group has no service.
+    pub(super) fn new(
+        shell: &'a Shell,
+        group: GroupId,
+        settings: &'a Group,
+        world: &'a World,
+        guest: watch::Receiver<u64>,
+    ) -> Option<Self> {
+        let service = settings.service.as_ref()?;
+        let supervised = Supervised::of(service)?;
+        Some(Self {
+            shell,
+            group,
+            settings,
+            world,
+            service,
+            name: service.name(),
+            watched: supervised.watch(),
+            supervised,
+            guest,
+            maintenance: world.maintenance.subscribe(),
+            draining: world.draining.subscribe(),
+            troubles: world.troubles.take(),
+            serves: None,
+            converged: true,
+            pace: Pace::default(),
+            counted: 0,
+            ran: false,
+            starts_since: None,
+            restart: false,
+            fatal: None,
+            told_able: None,
+        })
+    }
+
+    /// Does at once what this wish wants, if that is not done.
+    pub(super) async fn converge(&mut self, serves: Option<bool>, change: u64) {
+        let news = self.serves != serves || !self.converged;
+        self.serves = serves;
+        self.converged = false;
+        match serves {
+            Some(true) if news => {
+                self.pace = Pace::default();
+                self.world.is_well();
+                addresses(&mut self.guest, change).await;
+                self.start().await;
+            }
+            Some(false) if news && self.service.standby == Standby::Cold => self.stop().await,
+            Some(_) | None => {}
+        }
+        self.converged = true;
+    }
+
+    /// Keeps it so. Does not end.
+    pub(super) async fn supervise(&mut self) {
+        loop {
+            match self.judge(clock::now()) {
+                Act::Start => self.start().await,
+                Act::Restart => self.restart().await,
+                Act::Stop => {
+                    let name = &self.settings.name;
+                    tracing::warn!(
+                        id = "service-stray",
+                        group = name,
+                        "{} runs where it should not",
+                        self.name
+                    );
+                    self.stop().await;
+                }
+                Act::Wait(time) => self.wait(time).await,
+            }
+        }
+    }
+
+    async fn wait(&mut self, time: Option<Duration>) {
+        let over = async {
+            match time {
+                Some(time) => sleep(time).await,
+                None => std::future::pending().await,
+            }
+        };
+        let troubled = async {
+            match &mut self.troubles {
+                Some(troubles) => troubles.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        let trouble = tokio::select! {
+            // Only an agent that ends has nobody who watches.
+            seen = self.watched.sight.changed() => if seen.is_err() {
+                return std::future::pending().await;
+            } else {
+                None
+            },
+            _changed = self.maintenance.changed() => None,
+            _changed = self.draining.changed() => None,
+            trouble = troubled => trouble,
+            () = over => None,
+        };
+        if let Some(trouble) = trouble {
+            self.troubled(&trouble);
+        }
+    }
+
+    /// Whether it should run; `None`: nothing is to be done with it.
+    fn should_run(&self) -> Option<bool> {
+        match (self.serves?, self.service.standby) {
+            _ if *self.maintenance.borrow() => None,
+            // It ends by itself with its last call.
+            _ if *self.draining.borrow() => None,
+            (true, _) | (false, Standby::Warm) => Some(true),
+            (false, Standby::Cold) => Some(false),
+        }
+    }
+
+    /// What is to be done, by what is seen.
+    fn judge(&mut self, now: Time) -> Act {
+        let sight = self.watched.sight.borrow_and_update().clone();
+        self.maintenance.borrow_and_update();
+        let drains = *self.draining.borrow_and_update();
+        self.take_note(&sight, now);
+        let died = sight.deaths > self.counted;
+        self.counted = sight.deaths;
+        let should_run = self.should_run();
+        if died {
+            self.pace.is_down();
+            self.world.runs_since.send_replace(None);
+        }
+        if died && should_run != Some(false) && !drains {
+            self.failed(&format!("{} failed ({})", self.name, sight.death), ServiceFailure::Running, now);
+        }
+        match should_run {
+            None => {
+                if *self.maintenance.borrow() {
+                    self.world.does("nothing is done: maintenance is on");
+                }
+                Act::Wait(None)
+            }
+            Some(false) => match sight.state {
+                State::Runs { .. } | State::Starts => {
+                    self.world.ails(
+                        &format!("{} runs, and this node is standby", self.name),
+                        "being stopped",
+                        now,
+                    );
+                    Act::Stop
+                }
+                State::Stopped | State::Failed(_) => {
+                    self.world.is_well();
+                    Act::Wait(None)
+                }
+                State::Stops | State::Unknown(_) => Act::Wait(None),
+            },
+            Some(true) => self.judge_running(&sight.state, now),
+        }
+    }
+
+    fn judge_running(&mut self, state: &State, now: Time) -> Act {
+        let was_starting = self.starts_since.filter(|_| matches!(state, State::Starts));
+        let came_up = self.starts_since.is_some() && was_starting.is_none();
+        self.starts_since = was_starting;
+        match state {
+            State::Runs { .. } | State::Unknown(_) if self.restart => self.when_due(Act::Restart, now),
+            State::Runs { .. } => {
+                if came_up {
+                    self.world.does("it runs again");
+                }
+                let healthy_in = self.pace.runs(now);
+                if healthy_in.is_none() {
+                    self.world.is_well();
+                }
+                Act::Wait(healthy_in)
+            }
+            // systemd, or an operator, is faster.
+            State::Starts => {
+                let since = *self.starts_since.get_or_insert(now);
+                let left = (since + self.service.start_timeout).since(now);
+                if !left.is_zero() {
+                    self.world.does("it is being started, not by this agent");
+                    return Act::Wait(Some(left));
+                }
+                let bound = humantime::format_duration(self.service.start_timeout);
+                self.failed(
+                    &format!("{} did not start within {bound}", self.name),
+                    ServiceFailure::Start,
+                    now,
+                );
+                Act::Restart
+            }
+            State::Stops | State::Unknown(_) => Act::Wait(None),
+            State::Stopped | State::Failed(_) => {
+                self.pace.is_down();
+                self.when_due(Act::Start, now)
+            }
+        }
+    }
+
+    fn when_due(&self, act: Act, now: Time) -> Act {
+        let wait = self.pace.wait(now);
+        if wait.is_zero() { act } else { Act::Wait(Some(wait)) }
+    }
+
+    /// A check has something against it. What comes while a restart is due already is about the same.
+    fn troubled(&mut self, trouble: &Trouble) {
+        if self.restart || !self.ran || self.should_run() != Some(true) {
+            return;
+        }
+        self.restart = true;
+        let (what, now) = (format!("{} failed ({})", self.name, trouble.what), clock::now());
+        match trouble.kind {
+            Seriousness::Soft => self.failed(&what, ServiceFailure::Running, now),
+            Seriousness::Hard => self.failed(&what, ServiceFailure::Start, now),
+            Seriousness::Fatal => self.fatally(&trouble.what, &what, now),
+        }
+    }
+}
