@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use tokio::net::{TcpStream, UdpSocket};
 
-use super::hooks::{About, Ended, run_program};
+use super::hooks::{About, run_program};
+use super::program::Ended;
 use super::sip::Options;
 use crate::config::{Ask, Probe};
 
