@@ -10,10 +10,10 @@ use super::pace::Pace;
 use crate::agent::clock;
 use crate::agent::effects::hooks::addresses;
 use crate::agent::shell::{Shell, World};
-use crate::agent::trouble::{Seriousness, Trouble};
+use crate::agent::trouble::Trouble;
 use crate::cluster::{GroupId, ServiceFailure, Time};
 use crate::config::{Group, Service, Standby};
-use crate::service::state::State;
+use crate::service::state::{Failure, State};
 use crate::service::supervised::{Supervised, Watched};
 
 /// Keeps one group's service.
@@ -67,7 +67,7 @@ impl<'a> Keeper<'a> {
         guest: watch::Receiver<u64>,
     ) -> Option<Self> {
         let service = settings.service.as_ref()?;
-        let supervised = Supervised::of(service)?;
+        let supervised = Supervised::of(service, &settings.name);
         Some(Self {
             shell,
             group,
@@ -187,7 +187,7 @@ impl<'a> Keeper<'a> {
             self.world.runs_since.send_replace(None);
         }
         if died && should_run != Some(false) && !drains {
-            self.failed(&format!("{} failed ({})", self.name, sight.death), ServiceFailure::Running, now);
+            self.failed_by(&sight.death, now);
         }
         match should_run {
             None => {
@@ -266,11 +266,6 @@ impl<'a> Keeper<'a> {
             return;
         }
         self.restart = true;
-        let (what, now) = (format!("{} failed ({})", self.name, trouble.what), clock::now());
-        match trouble.kind {
-            Seriousness::Soft => self.failed(&what, ServiceFailure::Running, now),
-            Seriousness::Hard => self.failed(&what, ServiceFailure::Start, now),
-            Seriousness::Fatal => self.fatally(&trouble.what, &what, now),
-        }
+        self.failed_by(&Failure::of(&trouble.what, trouble.kind), clock::now());
     }
 }
