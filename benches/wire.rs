@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use standin::cluster::heartbeat::{Echo, Maintenance, Reply};
+use standin::cluster::heartbeat::{Echo, Maintenance, Reply, Tally};
 use standin::cluster::{GroupId, GroupReport, Heartbeat, LinkId, NodeId, NodeSet, Owner, Role, Session};
 use standin::wire::{Keyring, Roster, decode, encode};
 
@@ -55,6 +55,7 @@ fn heartbeat(groups: u8) -> Heartbeat {
         maintenance: Maintenance { version: 3, on: false },
         offer: None,
         ready: None,
+        tally: Tally::default(),
     };
     Heartbeat {
         from: NodeId(0),

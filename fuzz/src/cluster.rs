@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
-use standin::cluster::heartbeat::{Echo, Reply};
+use standin::cluster::heartbeat::{Echo, Reply, Tally};
 use standin::cluster::{
     AnchorRead, Cluster, Command, Counter, Event, Failure, Fencing, GroupId, GroupReport, GroupSettings,
     Heartbeat, Lease, LeaseSettings, LinkId, Maintenance, Memory, NodeId, NodeSet, Offer, Owner, Role,
@@ -277,6 +277,8 @@ impl World {
             },
             offer: if tape.ratio(1, 4)? { Some(self.offer(odd, tape)?) } else { None },
             ready: if tape.ratio(1, 4)? { Some(tape.int_in_range(0..=20)?) } else { None },
+            // It decides nothing, and the kept inputs stay what they are.
+            tally: Tally::default(),
         })
     }
 

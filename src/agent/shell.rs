@@ -64,6 +64,8 @@ pub(super) struct World {
     pub(super) maintenance: watch::Sender<bool>,
     /// What its checks have found.
     pub(super) checks: Checks,
+    /// Whether its service has been told to end with its last call: then that is no failure.
+    pub(super) draining: watch::Sender<bool>,
     seen: Mutex<Seen>,
     able: Mutex<Able>,
 }
@@ -180,6 +182,7 @@ impl Shell {
                 runs_since: watch::Sender::new(None),
                 maintenance: watch::Sender::new(false),
                 checks: Checks::new(&group.checks, clock::now()),
+                draining: watch::Sender::new(false),
                 seen: Mutex::new(seen),
                 able: Mutex::default(),
             }

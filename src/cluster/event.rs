@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::anchor::AnchorRead;
-use super::heartbeat::Heartbeat;
+use super::heartbeat::{Heartbeat, Tally};
 use super::lease::Lease;
 use super::node::{GroupId, LinkId, NodeId};
 
@@ -134,6 +134,13 @@ pub enum Event {
         group: GroupId,
         /// How.
         how: ServiceFailure,
+    },
+    /// What the group's service is doing here has changed.
+    Counted {
+        /// Which group.
+        group: GroupId,
+        /// What the others are to know.
+        tally: Tally,
     },
     /// An operator's wish.
     Asked(Wish),

@@ -157,6 +157,19 @@ pub struct GroupReport {
     pub offer: Option<Offer>,
     /// The sender's answer to the receiver's offer of this number: it is ready, or already takes.
     pub ready: Option<u64>,
+    /// What its service is doing.
+    pub tally: Tally,
+}
+
+/// What a node's service is doing, so that the others know it when the node falls silent. It decides nothing.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Tally {
+    /// Channels that are up; `None`: nobody counts them.
+    pub calls: Option<u16>,
+    /// Another number after each time that the node has taken registrations back at their registrars: whoever
+    /// has registered the same contact has to do so again.
+    pub unregistered: Option<u8>,
 }
 
 /// The group's maintenance setting.

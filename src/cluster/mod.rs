@@ -28,7 +28,7 @@ pub use command::{Command, Desired, TakeFrom};
 pub use decision::Row;
 pub use event::{Event, Failure, Running, ServiceFailure, Shutdown, Wish};
 pub use group::take::Gate;
-pub use heartbeat::{GroupReport, Heartbeat, Maintenance, Offer, Role, WhyNot};
+pub use heartbeat::{GroupReport, Heartbeat, Maintenance, Offer, Role, Tally, WhyNot};
 pub use lease::Lease;
 pub use link::LinkState;
 pub use node::{GroupId, LinkId, NodeId, NodeSet, Session};
@@ -221,6 +221,8 @@ impl Cluster {
                     it.fit = fit;
                 });
             }
+            // It travels with the next heartbeat: nobody decides by it.
+            Event::Counted { group, tally } => self.with_group(group, now, |it, _, _| it.tally = tally),
             Event::Asked(wish) => self.asked(wish, now),
             Event::ShutdownAsked(how) => self.leave(how, now),
         }

@@ -163,6 +163,7 @@ fn answered(event: &Event) -> Option<(Kind, u64)> {
         | Event::AbilityChanged { .. }
         | Event::ServiceChanged { .. }
         | Event::ServiceFailed { .. }
+        | Event::Counted { .. }
         | Event::Asked(_)
         | Event::ShutdownAsked(_) => None,
     }
@@ -187,6 +188,7 @@ fn numbered(mut event: Event, number: u64) -> Event {
         | Event::AbilityChanged { .. }
         | Event::ServiceChanged { .. }
         | Event::ServiceFailed { .. }
+        | Event::Counted { .. }
         | Event::Asked(_)
         | Event::ShutdownAsked(_) => {}
     }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::line::{Decoder, Encoder};
 use super::*;
-use crate::cluster::heartbeat::{Echo, Reply};
+use crate::cluster::heartbeat::{Echo, Reply, Tally};
 use crate::cluster::{
     AnchorRead, Cluster, Counter, Event, Failure, GroupId, GroupReport, GroupSettings, Heartbeat, Lease,
     LinkId, Maintenance, NodeId, NodeSet, Offer, Owner, Role, Running, ServiceFailure, Session, Settings,
@@ -31,6 +31,7 @@ fn beat(sequence: u64, goodbye: bool) -> Heartbeat {
             stopped: true,
         }),
         ready: Some(5),
+        tally: Tally { calls: Some(12), unregistered: Some(u8::MAX) },
     };
     Heartbeat {
         from: NodeId(1),
@@ -69,6 +70,7 @@ fn events() -> Vec<Event> {
         Event::Converged { group, change: 8 },
         Event::IdentityLearned { instance: "i-\"\\\u{e9}\n".into(), interfaces: vec![] },
         Event::AbilityChanged { group, able: Ok(()) },
+        Event::Counted { group, tally: Tally { calls: Some(3), unregistered: None } },
         Event::AbilityChanged { group, able: Err("why".into()) },
         Event::ServiceChanged { group, fit: true },
         Event::ServiceFailed { group, how: ServiceFailure::Start },
@@ -125,6 +127,7 @@ fn kind(event: &Event) -> usize {
         Event::ServiceFailed { .. } => 16,
         Event::Asked(_) => 17,
         Event::ShutdownAsked(_) => 18,
+        Event::Counted { .. } => 19,
     }
 }
 
@@ -140,7 +143,7 @@ fn every_event_comes_back_as_it_was() {
     let mut kinds: Vec<usize> = events.iter().map(kind).collect();
     kinds.sort_unstable();
     kinds.dedup();
-    assert_eq!(kinds, (0..19).collect::<Vec<_>>(), "one of each kind");
+    assert_eq!(kinds, (0..20).collect::<Vec<_>>(), "one of each kind");
     let (mut encoder, mut decoder) = (Encoder::default(), Decoder::default());
     for event in events {
         for line in [Line::Input, Line::Stalled] {

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use crate::cluster::heartbeat::{Echo, Maintenance, Reply};
-use crate::cluster::{
-    GroupId, GroupReport, Heartbeat, LinkId, NodeId, NodeSet, Offer, Owner, Role, Session, WhyNot,
-};
+use crate::cluster::heartbeat::{Echo, Maintenance, Reply, Tally};
+use crate::cluster::{GroupId, GroupReport, Heartbeat, LinkId, NodeId, NodeSet, Offer, Owner, Role, Session};
 
 use super::Roster;
 
@@ -46,8 +44,9 @@ fn report(group: GroupId, last: NodeId) -> GroupReport {
         group,
         role: Role::Active,
         term: COUNT,
+        // Or why not, which is as long.
         eligible: true,
-        why_not: Some(WhyNot::LeaseUnknown),
+        why_not: None,
         fit: false,
         owner: Some(Owner::Theirs(last)),
         fail_count: u32::MAX,
@@ -61,5 +60,6 @@ fn report(group: GroupId, last: NodeId) -> GroupReport {
             stopped: true,
         }),
         ready: Some(u64::MAX),
+        tally: Tally { calls: Some(u16::MAX), unregistered: Some(u8::MAX) },
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use minicbor::{Decoder, decode};
 
-use crate::cluster::heartbeat::{Echo, Maintenance, Reply};
+use crate::cluster::heartbeat::{Echo, Maintenance, Reply, Tally};
 use crate::cluster::{
     GroupId, GroupReport, Heartbeat, LinkId, NodeId, NodeSet, Offer, Owner, Role, Session, WhyNot,
 };
@@ -206,6 +206,7 @@ fn read_group(
         maintenance: Maintenance::default(),
         offer: None,
         ready: None,
+        tally: Tally::default(),
     };
     each_field(input, |key, input| {
         match key {
@@ -225,6 +226,8 @@ fn read_group(
             key::group::MAINTENANCE => it.maintenance = read_maintenance(input)?,
             key::group::OFFER => it.offer = read_offer(input, names)?,
             key::group::READY => it.ready = Some(input.u64()?),
+            key::group::CALLS => it.tally.calls = Some(input.u16()?),
+            key::group::UNREGISTERED => it.tally.unregistered = Some(input.u8()?),
             _ => input.skip()?,
         }
         Ok(())

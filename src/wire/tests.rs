@@ -5,7 +5,7 @@ use minicbor::Encoder;
 use proptest::prelude::*;
 
 use super::*;
-use crate::cluster::heartbeat::{Echo, Maintenance, Reply};
+use crate::cluster::heartbeat::{Echo, Maintenance, Reply, Tally};
 use crate::cluster::{GroupId, GroupReport, LinkId, NodeId, NodeSet, Offer, Owner, Role, Session, WhyNot};
 
 const GROUPS: usize = 3;
@@ -73,6 +73,7 @@ fn silent(group: u8) -> GroupReport {
         maintenance: Maintenance::default(),
         offer: None,
         ready: None,
+        tally: Tally::default(),
     }
 }
 
@@ -156,6 +157,13 @@ const PLAIN_1_0: &str = "
     0304050607080419012c051b1112131415161718071a000111700d000e00ff2fbdf748156b9e3f0536dca93a8c66b62c
     7d7e51fa69f38fa12cfdb5198348e2
 ";
+
+#[test]
+fn a_tally_that_version_1_0_did_not_have_comes_back() {
+    let tally = Tally { calls: Some(0), unregistered: Some(u8::MAX) };
+    let beat = Heartbeat { groups: vec![GroupReport { tally, ..silent(0) }], ..full() };
+    assert_eq!(decoded(&encoded(&beat)).unwrap(), beat);
+}
 
 #[test]
 fn version_1_0_is_still_read() {
@@ -508,7 +516,7 @@ fn longest_datagram_is_known_beforehand() {
         group: GroupId(group),
         role: Role::Active,
         term: u64::from(u32::MAX),
-        eligible: true,
+        eligible: false,
         why_not: Some(WhyNot::LeaseUnknown),
         fit: false,
         owner: Some(Owner::Theirs(NodeId(2))),
@@ -516,6 +524,7 @@ fn longest_datagram_is_known_beforehand() {
         maintenance: Maintenance { version: u64::from(u32::MAX), on: true },
         offer,
         ready: Some(u64::MAX),
+        tally: Tally { calls: Some(u16::MAX), unregistered: Some(u8::MAX) },
     };
     let mut bytes = Vec::new();
     let beat = Heartbeat { groups: (0..20).map(report).collect(), ..full() };
@@ -590,6 +599,10 @@ fn any_report() -> impl Strategy<Value = GroupReport> {
             maintenance: Maintenance { version, on },
             offer,
             ready,
+            tally: Tally {
+                calls: fit.then_some(fail_count as u16),
+                unregistered: eligible.then_some(term as u8),
+            },
         }
     })
 }

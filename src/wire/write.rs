@@ -144,6 +144,12 @@ impl Writer<'_> {
         if let Some(ready) = it.ready {
             self.number(key::group::READY, ready)?;
         }
+        if let Some(calls) = it.tally.calls {
+            self.number(key::group::CALLS, calls)?;
+        }
+        if let Some(unregistered) = it.tally.unregistered {
+            self.number(key::group::UNREGISTERED, unregistered)?;
+        }
         self.out.end()?;
         Ok(())
     }

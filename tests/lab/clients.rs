@@ -72,12 +72,14 @@ fn receive(socket: &UdpSocket) -> anyhow::Result<Option<Message>> {
     let mut buffer = [0; 8192];
     match socket.recv_from(&mut buffer) {
         Ok((length, _)) => Ok(Some(Message::read(&buffer[..length]))),
-        Err(error) => match error.kind() {
-            ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::ConnectionRefused => Ok(None),
-            ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Ok(None),
-            _ => Err(error.into()),
-        },
+        Err(error) if nothing_came(error.kind()) => Ok(None),
+        Err(error) => Err(error.into()),
     }
+}
+
+fn nothing_came(kind: ErrorKind) -> bool {
+    use ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable, TimedOut, WouldBlock};
+    matches!(kind, WouldBlock | TimedOut | ConnectionRefused | HostUnreachable | NetworkUnreachable)
 }
 
 /// Sends; that there is no way there at the moment is as good as a lost packet.

@@ -17,6 +17,8 @@ use crate::network::{self, CARRIER, ENDS, NODES, PUBLIC, SERVICE};
 const BOOT: Duration = Duration::from_secs(60);
 /// What is copied onto its disk: the configuration of Asterisk and of systemd.
 const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/instance");
+/// Only on loopback, in a network that is not there for long.
+pub(crate) const AMI_SECRET: &str = "of-the-lab";
 const UNIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/standin.service");
 
 /// One instance.
@@ -43,7 +45,8 @@ impl Instance {
                 .replace("@NODE@", name)
                 .replace("@SERVICE@", &SERVICE.to_string())
                 .replace("@PUBLIC@", &PUBLIC.to_string())
-                .replace("@CARRIER@", &CARRIER.to_string());
+                .replace("@CARRIER@", &CARRIER.to_string())
+                .replace("@SECRET@", AMI_SECRET);
             Ok(std::fs::write(path, text)?)
         };
         for entry in std::fs::read_dir(upper.join("etc/asterisk"))? {
@@ -86,15 +89,6 @@ impl Instance {
     pub(crate) fn boot(&mut self, program: &Path, macs: &[String; 2]) -> anyhow::Result<()> {
         let name = NODES[self.node];
         network::attach(self.node, macs)?;
-        // Asterisk is bound to the address that moves also while it is not here.
-        run(Command::new("ip").args([
-            "netns",
-            "exec",
-            name,
-            "sysctl",
-            "-qw",
-            "net.ipv4.ip_nonlocal_bind=1",
-        ]))?;
         let console = std::fs::File::create(self.root.with_file_name("console"))?;
         // A cgroup of its own: containers in one cgroup share it, and one's systemd would clear up the other's.
         let script = r#"for at in /sys/fs/cgroup /sys/fs/cgroup/systemd /sys/fs/cgroup/unified; do
@@ -207,6 +201,11 @@ impl Instance {
             }
         }
         Ok(())
+    }
+
+    /// Its process 1, as this process sees it; 0: it does not run.
+    pub(crate) fn leader(&self) -> i32 {
+        self.leader
     }
 
     fn pid(&self, pid: i32) -> anyhow::Result<Pid> {

@@ -11,7 +11,7 @@ use standin::control::protocol::{Group, Request, Response};
 
 use crate::clients::Carrier;
 use crate::cloud::Cloud;
-use crate::instance::{Instance, run};
+use crate::instance::{AMI_SECRET, Instance, run};
 use crate::network::{self, ENDS, LINKS, NODES, OFFICE_ROUTE, PUBLIC, SERVICE};
 
 /// How long anything may take on a machine that is busy with other things.
@@ -51,6 +51,7 @@ impl Lab {
         for node in &nodes {
             node.write("/etc/standin/standin.toml", &configuration, 0o644)?;
             node.write("/etc/standin/cluster.key", &key, 0o600)?;
+            node.write("/etc/standin/ami.secret", AMI_SECRET, 0o600)?;
         }
         let carrier = Carrier::start();
         let mut lab = Self { cloud, nodes, carrier, folder, program: program.to_owned(), moves: 0 };
@@ -84,6 +85,10 @@ impl Lab {
         let found = until("a healthy pair", PATIENCE, || {
             let (active, obstacle) = self.obstacle()?;
             why = obstacle.unwrap_or_default();
+            // What a scenario before has left on purpose.
+            if let Some(node) = self.failed() {
+                self.ask(node, Request::Cleanup { group: GROUP.into() })?;
+            }
             Ok(if why.is_empty() { active } else { None })
         });
         let active = found.with_context(|| why)?;
@@ -106,6 +111,11 @@ impl Lab {
             node.command(&["systemctl", "start", "standin.service"])?;
         }
         Ok(())
+    }
+
+    /// A node whose service has failed and that remembers it.
+    fn failed(&self) -> Option<usize> {
+        [0, 1].into_iter().find(|node| self.group(*node).is_ok_and(|it| it.fail_count > 0))
     }
 
     /// The anchor's holder, and what is in the way of a healthy pair.
@@ -240,6 +250,7 @@ anchor = "service-address"
 name = "service-address"
 address = "{SERVICE}"
 elastic-ip = "{allocation}"
+source-ports = ["udp:5060", "udp:10000-20000"]
 [[group.route]]
 name = "office"
 tables = ["{table}"]
@@ -247,6 +258,15 @@ destinations = ["{OFFICE_ROUTE}/32"]
 [group.service]
 unit = "asterisk.service"
 standby = "warm"
+[group.asterisk]
+user = "standin"
+[[group.check]]
+name = "sip"
+sip-options = "udp:{SERVICE}:5060"
+every = "500ms"
+timeout = "500ms"
+[[group.check]]
+interface = "eth0"
 "#
     )
 }

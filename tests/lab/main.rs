@@ -28,21 +28,23 @@ use scenario::{ALL, Amount, Scenario};
 use trial::{Outcome, unix_seconds};
 
 const USAGE: &str = "\
-tests/lab/run [--list] [--only NAME,…] [--quick] [--long] [--switchovers N]
+tests/lab/run [--list] [--only NAME,…] [--quick] [--long] [--switchovers N] [--keep]
   --list           the scenarios
   --only NAME,…    those with one of the words in their names
   --quick          the short list
   --long           packets are lost for 5 minutes, and 1,000 switchovers
-  --switchovers N  so many switchovers";
+  --switchovers N  so many switchovers
+  --keep           at the end the pair stays, to be looked at, until Ctrl-C";
 
 struct Args {
     scenarios: Vec<&'static Scenario>,
     amount: Amount,
+    keep: bool,
 }
 
 fn args() -> anyhow::Result<Option<Args>> {
     let mut amount = Amount { loss: Duration::from_secs(60), switchovers: 20 };
-    let (mut words, mut quick) = (Vec::new(), false);
+    let (mut words, mut quick, mut keep) = (Vec::new(), false, false);
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         let mut value = || args.next().with_context(|| format!("{arg} takes a value\n{USAGE}"));
@@ -53,6 +55,7 @@ fn args() -> anyhow::Result<Option<Args>> {
             }
             "--only" => words.extend(value()?.split(',').map(str::to_owned)),
             "--quick" => quick = true,
+            "--keep" => keep = true,
             "--long" => amount = Amount { loss: Duration::from_secs(300), switchovers: 1000 },
             "--switchovers" => {
                 amount.switchovers = value()?.parse().context("--switchovers takes a number")?
@@ -65,7 +68,7 @@ fn args() -> anyhow::Result<Option<Args>> {
     if scenarios.is_empty() {
         bail!("no scenario is named so: `--list` lists them");
     }
-    Ok(Some(Args { scenarios, amount }))
+    Ok(Some(Args { scenarios, amount, keep }))
 }
 
 fn main() -> ExitCode {
@@ -79,7 +82,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<ExitCode> {
-    let Some(Args { scenarios, amount }) = args()? else { return Ok(ExitCode::SUCCESS) };
+    let Some(Args { scenarios, amount, keep }) = args()? else { return Ok(ExitCode::SUCCESS) };
     let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
     let missing = "tests/lab/run starts this program, and sets";
     let program = variable("STANDIN_BIN").with_context(|| format!("{missing} STANDIN_BIN"))?;
@@ -105,6 +108,16 @@ fn run() -> anyhow::Result<ExitCode> {
     rows.iter().for_each(|(row, _)| println!("{row}"));
     let failed = rows.iter().filter(|(_, ok)| !ok).count();
     println!("== {} scenarios in {:.0?}, {failed} failed", rows.len(), begin.elapsed());
+    if keep {
+        let leaders: Vec<_> = lab.nodes.iter().map(|it| (NODES[it.node], it.leader())).collect();
+        println!(
+            "== it stays until Ctrl-C. As root: nsenter -t $(pgrep -f deps/lab-) -m -n -p, and from there"
+        );
+        leaders.iter().for_each(|(name, pid)| println!("   {name}: nsenter -t {pid} -m -u -i -n -p"));
+        loop {
+            std::thread::park();
+        }
+    }
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

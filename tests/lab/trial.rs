@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::ensure;
 
 use crate::calls::{Calls, Tally};
-use crate::clients::Probe;
+use crate::clients::{Client, Good, Probe, phone};
 use crate::lab::{Lab, PATIENCE, until};
 use crate::network::NODES;
 
@@ -20,6 +20,7 @@ pub(crate) struct Trial {
     pub(crate) standby: usize,
     probe: Probe,
     calls: Calls,
+    phone: Client<Vec<Good>>,
     seq: u64,
     /// When it was done to them.
     pub(crate) done: Instant,
@@ -47,9 +48,9 @@ impl Trial {
             Ok(probe.answered_within(NOW).filter(|it| *it == active))
         })?;
         let seq = lab.cloud.last_change();
-        let calls = Calls::start(&lab.folder)?;
+        let (calls, phone) = (Calls::start(&lab.folder)?, phone());
         std::thread::sleep(QUIET);
-        Ok(Self { active, standby, probe, calls, seq, done: Instant::now() })
+        Ok(Self { active, standby, probe, calls, phone, seq, done: Instant::now() })
     }
 
     /// From now on it counts: to be called where something is done to them.
@@ -62,11 +63,6 @@ impl Trial {
         let what = format!("an answer at the Elastic IP by {}", NODES[node]);
         until(&what, PATIENCE, || Ok(self.probe.answered_within(NOW).filter(|it| *it == node)))?;
         Ok(())
-    }
-
-    /// How often the anchor has moved.
-    pub(crate) fn takeovers(&self, lab: &Lab) -> usize {
-        lab.cloud.moves_since(self.seq).len()
     }
 
     /// Waits until everything is at this node, and looks at what it was like for the clients.
@@ -86,10 +82,17 @@ impl Trial {
         let takeovers = moves.len();
         let answered_by = [before.node, after.node];
         let silence = after.at - before.at;
-        let registered = lab.carrier.since(self.done);
-        let again = registered.iter().find(|it| it.node == active && active != self.active);
-        let note = again.map(|it| format!("registered with the carrier after {:.1?}", it.at - self.done));
-        Ok(Outcome { silence, answered_by, calls, takeovers, notes: note.into_iter().collect() })
+        let mut notes = Vec::new();
+        let phone = self.phone.end()?;
+        for (what, seen) in
+            [("a phone was registered", &phone), ("the carrier has us", &lab.carrier.since(self.done))]
+        {
+            let again = seen.iter().find(|it| it.at > self.done && it.node == active);
+            if let Some(again) = again.filter(|_| active != self.active) {
+                notes.push(format!("{what} after {:.1?}", again.at - self.done));
+            }
+        }
+        Ok(Outcome { silence, answered_by, calls, takeovers, notes })
     }
 }
 

@@ -11,7 +11,7 @@ use crate::agent::shell::{HookRun, Shell};
 use crate::agent::timeline::Step;
 use crate::cluster::GroupId;
 use crate::config::{Hook, HookEvent};
-use crate::service::hooks::{About, event_name, run};
+use crate::service::hooks::{About, run};
 
 /// A service, or a promote hook, starts with the guest's addresses there, so that it can bind to them; but it
 /// does not wait longer than this.
@@ -76,10 +76,10 @@ async fn run_one(shell: &Shell, group: GroupId, hook: &Hook) {
         node: shell.names.node(shell.me).to_owned(),
     };
     let started = clock::now();
-    let ended = run(hook, &about).await;
+    let ended = run(hook, &about, String::new()).await;
     let at = clock::now();
     let took = at.since(started);
-    let (event, program) = (event_name(hook.on), hook.run.first().cloned().unwrap_or_default());
+    let (event, program) = (hook.on.word(), hook.run.first().cloned().unwrap_or_default());
     let text = format!("the {event} hook {program} {ended}");
     let name = shell.names.group(group);
     let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);

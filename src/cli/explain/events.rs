@@ -98,6 +98,7 @@ impl<'a> Events<'a> {
             | Event::DatagramRefused { .. }
             | Event::CounterWritten { .. }
             | Event::OwnTagWritten { .. }
+            | Event::Counted { .. }
             | Event::LeaseRead { .. }
             | Event::LeaseWritten { .. }
             | Event::Converged { .. } => return None,

@@ -70,8 +70,7 @@ impl Group {
     /// Armed: the holder was heard as active in this tenure, since we started or yielded.
     fn arm(&mut self, cx: &Context<'_>) {
         let holder = self.holder(cx);
-        if self.armed.is_some() && self.armed != holder.map(|peer| peer.id) && self.owner(cx.now).1.is_some()
-        {
+        if self.armed != holder.map(|peer| peer.id) && self.owner(cx.now).1.is_some() {
             self.armed = None;
         }
         let Some(holder) = holder.filter(|_| self.role == Role::Standby) else { return };
@@ -375,3 +374,6 @@ impl Group {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -307,3 +307,6 @@ impl Group {
         [lease.deadline(closely, cx.now), grace, retake].into_iter().flatten().filter(|at| *at > cx.now).min()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,8 @@ pub(super) mod lease;
 mod offer;
 mod probe;
 mod role;
+#[cfg(test)]
+mod side;
 pub(super) mod take;
 
 use std::collections::VecDeque;
@@ -28,7 +30,7 @@ use self::take::{Gate, Take};
 use super::command::{Command, Desired};
 use super::decision::{Action, Row, decide};
 use super::event::Running;
-use super::heartbeat::{GroupReport, Maintenance, Role};
+use super::heartbeat::{GroupReport, Maintenance, Role, Tally};
 use super::node::{GroupId, NodeId, Session};
 use super::notice::{Level, Notice};
 use super::peer::Peer;
@@ -86,6 +88,8 @@ pub(super) struct Group {
     pub(super) armed: Option<NodeId>,
     pub(super) term: u64,
     pub(super) fit: bool,
+    /// What the service is doing, for the peers.
+    pub(super) tally: Tally,
     pub(super) able: Result<(), String>,
     pub(super) memory: Memory,
     pub(super) leaving: bool,
@@ -137,6 +141,7 @@ impl Group {
             armed: None,
             term: memory.term,
             fit: true,
+            tally: Tally::default(),
             able: Err("this node's network interface in EC2 is not known yet".into()),
             memory,
             leaving: false,
@@ -299,6 +304,7 @@ impl Group {
             maintenance: self.memory.maintenance,
             offer: self.offer.as_ref().and_then(|offer| offer.as_said(cx.now)),
             ready: self.ready_for(to, cx),
+            tally: self.tally,
         }
     }
 

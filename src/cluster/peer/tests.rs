@@ -1,5 +1,5 @@
 use super::*;
-use crate::cluster::heartbeat::Maintenance;
+use crate::cluster::heartbeat::{Maintenance, Tally};
 use crate::cluster::tests::{ms, settings};
 
 const ME: Session = Session(1);
@@ -297,6 +297,7 @@ fn its_report_is_the_one_of_that_group() {
         maintenance: Maintenance::default(),
         offer: None,
         ready: None,
+        tally: Tally::default(),
     };
     let mut side = Side::met();
     let groups = vec![report(1, Role::Active), report(2, Role::Standby)];

@@ -23,6 +23,18 @@ pub(super) fn second_link_down(lab: &mut Lab, _: Amount) -> anyhow::Result<Outco
     unnoticed(trial, lab)
 }
 
+/// The link that callers and EC2 are reached by. It cannot read EC2 any more, and offers over the other link.
+pub(super) fn service_link_down(lab: &mut Lab, _: Amount) -> anyhow::Result<Outcome> {
+    let mut trial = Trial::begin(lab)?;
+    let (active, standby) = (trial.active, trial.standby);
+    trial.now();
+    plug(&[ENDS[active][0]], false)?;
+    trial.until_answered_by(standby)?;
+    std::thread::sleep(LONG);
+    plug(&[ENDS[active][0]], true)?;
+    trial.end(lab, standby, 1)
+}
+
 /// The standby hears nothing of the active, which hears it: silence, so that the group moves, once.
 pub(super) fn cut_from_the_active(lab: &mut Lab, _: Amount) -> anyhow::Result<Outcome> {
     let mut trial = Trial::begin(lab)?;

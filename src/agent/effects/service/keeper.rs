@@ -10,10 +10,10 @@ use super::pace::Pace;
 use crate::agent::clock;
 use crate::agent::effects::hooks::addresses;
 use crate::agent::shell::{Shell, World};
-use crate::agent::trouble::{Seriousness, Trouble};
+use crate::agent::trouble::Trouble;
 use crate::cluster::{GroupId, ServiceFailure, Time};
 use crate::config::{Group, Service, Standby};
-use crate::service::state::State;
+use crate::service::state::{Failure, State};
 use crate::service::supervised::{Supervised, Watched};
 
 /// Keeps one group's service.
@@ -28,6 +28,7 @@ pub(super) struct Keeper<'a> {
     pub(super) watched: Watched,
     pub(super) guest: watch::Receiver<u64>,
     pub(super) maintenance: watch::Receiver<bool>,
+    pub(super) draining: watch::Receiver<bool>,
     pub(super) troubles: Option<mpsc::UnboundedReceiver<Trouble>>,
     pub(super) serves: Option<bool>,
     /// What was wanted last was done to its end.
@@ -66,7 +67,7 @@ impl<'a> Keeper<'a> {
         guest: watch::Receiver<u64>,
     ) -> Option<Self> {
         let service = settings.service.as_ref()?;
-        let supervised = Supervised::of(service)?;
+        let supervised = Supervised::of(service, &settings.name);
         Some(Self {
             shell,
             group,
@@ -78,6 +79,7 @@ impl<'a> Keeper<'a> {
             supervised,
             guest,
             maintenance: world.maintenance.subscribe(),
+            draining: world.draining.subscribe(),
             troubles: world.troubles.take(),
             serves: None,
             converged: true,
@@ -151,6 +153,7 @@ impl<'a> Keeper<'a> {
                 None
             },
             _changed = self.maintenance.changed() => None,
+            _changed = self.draining.changed() => None,
             trouble = troubled => trouble,
             () = over => None,
         };
@@ -163,6 +166,8 @@ impl<'a> Keeper<'a> {
     fn should_run(&self) -> Option<bool> {
         match (self.serves?, self.service.standby) {
             _ if *self.maintenance.borrow() => None,
+            // It ends by itself with its last call.
+            _ if *self.draining.borrow() => None,
             (true, _) | (false, Standby::Warm) => Some(true),
             (false, Standby::Cold) => Some(false),
         }
@@ -172,6 +177,7 @@ impl<'a> Keeper<'a> {
     fn judge(&mut self, now: Time) -> Act {
         let sight = self.watched.sight.borrow_and_update().clone();
         self.maintenance.borrow_and_update();
+        let drains = *self.draining.borrow_and_update();
         self.take_note(&sight, now);
         let died = sight.deaths > self.counted;
         self.counted = sight.deaths;
@@ -180,8 +186,8 @@ impl<'a> Keeper<'a> {
             self.pace.is_down();
             self.world.runs_since.send_replace(None);
         }
-        if died && should_run != Some(false) {
-            self.failed(&format!("{} failed ({})", self.name, sight.death), ServiceFailure::Running, now);
+        if died && should_run != Some(false) && !drains {
+            self.failed_by(&sight.death, now);
         }
         match should_run {
             None => {
@@ -260,11 +266,6 @@ impl<'a> Keeper<'a> {
             return;
         }
         self.restart = true;
-        let (what, now) = (format!("{} failed ({})", self.name, trouble.what), clock::now());
-        match trouble.kind {
-            Seriousness::Soft => self.failed(&what, ServiceFailure::Running, now),
-            Seriousness::Hard => self.failed(&what, ServiceFailure::Start, now),
-            Seriousness::Fatal => self.fatally(&trouble.what, &what, now),
-        }
+        self.failed_by(&Failure::of(&trouble.what, trouble.kind), clock::now());
     }
 }
