@@ -136,7 +136,7 @@ fn degraded_is_shown_and_a_failure_that_is_only_reported_is_only_shown() {
 fn a_standby_that_would_fail_is_not_asked_and_says_why() {
     let mut pair = Pair::new();
     let code = by_code(&mut pair, "on-fail = \"move\"");
-    let (a, b) = settled(&pair);
+    let (mut a, b) = settled(&pair);
     until("it is well", 10, || check(&b).state == "ok");
     code("ivr-b", "1");
     until("ivr-b is not able", 10, || {
@@ -148,6 +148,12 @@ fn a_standby_that_would_fail_is_not_asked_and_says_why() {
     until("ivr-a is not fit either", 10, || !a.group().fit);
     std::thread::sleep(Duration::from_secs(1));
     assert!(pair.all_with("ivr-a") && a.group().role == "active", "and nobody is better");
+    a.kill();
+    until("ivr-a is lost", 10, || b.node("ivr-a").state == "lost");
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(pair.all_with("ivr-a"), "ivr-b would serve no better");
+    code("ivr-b", "0");
+    until("ivr-b takes over once it can", 10, || pair.all_with("ivr-b"));
 }
 
 #[test]

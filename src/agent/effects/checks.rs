@@ -95,6 +95,14 @@ fn spread(every: Duration) -> Duration {
     every.min(SPREAD).mul_f64(part)
 }
 
+/// What is left of a result if this node did not run meanwhile: the other end may have answered in time.
+fn asleep(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Failed(text) => Outcome::Unknown(format!("this node stood still meanwhile ({text})")),
+        Outcome::Ok | Outcome::Degraded(_) | Outcome::Unknown(_) => outcome,
+    }
+}
+
 impl Run<'_> {
     /// Before the first wish, a node is a standby.
     fn serves(&self) -> bool {
@@ -181,14 +189,8 @@ impl Run<'_> {
             self.grace_until = None;
             self.update(Verdict::grace_ends);
         }
-        // Then it is this node that did not run, and the other end may have answered in time.
         let stood_still = took > self.check.timeout + self.shell.unnoticed() || !self.shell.is_awake();
-        let outcome = match outcome {
-            Outcome::Failed(text) if stood_still => {
-                Outcome::Unknown(format!("this node stood still meanwhile ({text})"))
-            }
-            Outcome::Ok | Outcome::Degraded(_) | Outcome::Failed(_) | Outcome::Unknown(_) => outcome,
-        };
+        let outcome = if stood_still { asleep(outcome) } else { outcome };
         if let Some(it) = self.world.checks.found().all.get_mut(self.place) {
             it.ran = Some((now, took));
         }
@@ -240,5 +242,18 @@ impl Run<'_> {
             }
             State::NotYet | State::NotNow => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_that_was_seen_by_a_node_that_stood_still_says_nothing() {
+        let asleep_failed = asleep(Outcome::Failed("no answer within 1s".into()));
+        let said = "this node stood still meanwhile (no answer within 1s)";
+        assert_eq!(asleep_failed, Outcome::Unknown(said.into()));
+        assert_eq!(asleep(Outcome::Ok), Outcome::Ok, "an answer is one all the same");
     }
 }
