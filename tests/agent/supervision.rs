@@ -13,6 +13,11 @@ use crate::service::{scripts, touch, with_scripts};
 const WARM: &str = "[group.service]\nunit = \"den.service\"\nstandby = \"warm\"\nstop-timeout = \"300ms\"\n";
 const COLD: &str = "[group.service]\nunit = \"den.service\"\nstandby = \"cold\"\nstop-timeout = \"300ms\"\n";
 
+/// With timers that a busy machine keeps: what fails while an agent has just stood still does not count.
+fn pair(tables: &'static str) -> Pair {
+    Pair { tables, timers: ("500ms", "3s"), ..Pair::new() }
+}
+
 fn active(pair: &Pair) -> Member {
     let a = pair.start("ivr-a");
     until("it is active", 20, || a.group().role == "active" && a.group().reached);
@@ -51,7 +56,7 @@ fn a_service_that_dies_is_counted_and_started_again() {
 #[test]
 #[ignore = "run by a_service_that_dies_is_counted_and_started_again"]
 fn a_service_that_dies() {
-    let pair = Pair { tables: WARM, ..Pair::new() };
+    let pair = pair(WARM);
     let folder = scripts(&pair);
     let a = active(&pair);
     let starts = || count(&pair, "start den.service");
@@ -68,14 +73,13 @@ fn a_service_that_dies() {
         dies(&folder, &[("state", "failed")]);
         until("it is started again, also when it is barred", 30, || starts() > before);
         until("it is counted", 20, || a.group().fail_count == n && a.group().barred == (n >= 3));
-        until("it runs", 20, || fs::read_to_string(folder.join("state")).unwrap() == "active");
+        let count = match n {
+            2 => "2 of 3 before it is barred".to_owned(),
+            _ => format!("barred from this node (fail count {n})"),
+        };
+        until("it runs", 20, || said(&a.group(), DIED, &format!("restarted, {count}")));
     }
     assert_eq!(a.group().role, "active", "nobody may take over");
-    assert!(
-        said(&a.group(), DIED, "restarted, barred from this node (fail count 4)"),
-        "{:?}",
-        a.group().failing
-    );
 }
 
 #[test]
@@ -86,7 +90,7 @@ fn systemds_own_restart_is_counted_once_and_not_fought() {
 #[test]
 #[ignore = "run by systemds_own_restart_is_counted_once_and_not_fought"]
 fn systemds_own_restart() {
-    let pair = Pair { tables: WARM, ..Pair::new() };
+    let pair = pair(WARM);
     let folder = scripts(&pair);
     let a = active(&pair);
     let starts = || count(&pair, "start den.service");
@@ -109,7 +113,7 @@ fn what_dies_in_maintenance_is_left_alone_until_that_is_over() {
 #[test]
 #[ignore = "run by what_dies_in_maintenance_is_left_alone_until_that_is_over"]
 fn maintenance() {
-    let pair = Pair { tables: WARM, ..Pair::new() };
+    let pair = pair(WARM);
     let folder = scripts(&pair);
     let a = active(&pair);
     ask(&a, Request::Maintenance { group: "ivr".into(), on: true });
@@ -132,7 +136,7 @@ fn a_warm_standby_whose_service_does_not_run_is_not_able() {
 #[test]
 #[ignore = "run by a_warm_standby_whose_service_does_not_run_is_not_able"]
 fn a_warm_standby() {
-    let pair = Pair { tables: WARM, ..Pair::new() };
+    let pair = pair(WARM);
     let folder = scripts(&pair);
     let a = active(&pair);
     let b = pair.start("ivr-b");
@@ -161,7 +165,7 @@ fn a_cold_service_that_runs_on_a_standby_is_stopped_whenever_it_is_found() {
 #[test]
 #[ignore = "run by a_cold_service_that_runs_on_a_standby_is_stopped_whenever_it_is_found"]
 fn a_stray() {
-    let mut pair = Pair { tables: COLD, ..Pair::new() };
+    let mut pair = pair(COLD);
     pair.group = "failback = \"never\"".into();
     let folder = scripts(&pair);
     let a = active(&pair);
@@ -198,7 +202,7 @@ fn hooks_around() {
         unit = "den.service"
         standby = "cold"
     "#;
-    let pair = Pair { tables, ..Pair::new() };
+    let pair = pair(tables);
     let folder = scripts(&pair);
     let mut a = active(&pair);
     let promotion = || pair.hooks().into_iter().skip_while(|it| it != "first").collect::<Vec<_>>();
@@ -242,7 +246,7 @@ fn a_hook_that_counts() {
         unit = "den.service"
         standby = "cold"
     "#;
-    let pair = Pair { tables, ..Pair::new() };
+    let pair = pair(tables);
     let folder = scripts(&pair);
     let mut a = pair.start("ivr-a");
     until("it is barred", 20, || a.group().barred);
@@ -259,7 +263,7 @@ fn a_hook_that_counts() {
     a.agent.as_ref().unwrap().stop();
     // A demote hook that fails keeps nobody from standing by.
     a.wait();
-    assert_eq!(count(&pair, "stop den.service"), 2, "at the agent's start, and now");
+    assert_eq!(fs::read_to_string(folder.join("state")).unwrap(), "inactive");
     assert_eq!(count(&pair, "never"), 0);
 }
 
@@ -273,7 +277,7 @@ fn a_service_of_commands_is_started_watched_and_stopped() {
         status-every = "100ms"
         standby = "cold"
     "#;
-    let pair = Pair::new();
+    let pair = pair("");
     let place = pair.folder.path().display().to_string();
     let pair = Pair { tables: tables.replace("$DEN", &place).leak(), ..pair };
     let up = pair.folder.path().join("up");
