@@ -26,6 +26,8 @@ mod recorded;
 mod safety;
 #[path = "agent/service.rs"]
 mod service;
+#[path = "agent/supervision.rs"]
+mod supervision;
 #[path = "agent/systemd.rs"]
 mod systemd;
 

@@ -90,7 +90,7 @@ pub(crate) fn scripts(pair: &Pair) -> PathBuf {
     folder
 }
 
-fn touch(folder: &Path, name: &str) {
+pub(crate) fn touch(folder: &Path, name: &str) {
     fs::write(folder.join(name), "").unwrap();
 }
 

@@ -23,6 +23,7 @@ impl Keeper<'_> {
         if let Err(why) = self.supervised.stop(cgroup.as_ref(), self.service.stop_timeout).await {
             self.shell.errors.failed("service", "stop", &format!("{}: {why}", self.settings.name));
         }
+        self.look(true).await;
         self.start().await;
     }
 
@@ -37,17 +38,25 @@ impl Keeper<'_> {
         let result = self.supervised.start(self.service.start_timeout).await;
         let now = clock::now();
         let pause = self.pace.started(now);
-        match result {
+        match &result {
             Ok(()) => self.has_started(now, now.since(began)),
-            Err(failure) => self.did_not_start(&failure, pause, now),
+            Err(failure) => self.did_not_start(failure, pause, now),
         }
-        // What it went through meanwhile is no death of its own, and what checks had to say was about the old process.
+        // What checks had to say was about the old process.
         self.starts_since = None;
         self.restart = false;
         while self.troubles.as_mut().is_some_and(|it| it.try_recv().is_ok()) {}
+        // A death after a start that went well is one, however soon.
+        self.look(result.is_err()).await;
+    }
+
+    /// Looks at it after something was done with it; then what has died by that was no death of its own.
+    async fn look(&mut self, by_that: bool) {
         let sight = self.watched.look_again(LOOK).await;
-        self.counted = sight.deaths;
-        self.take_note(&sight, now);
+        if by_that {
+            self.counted = sight.deaths;
+        }
+        self.take_note(&sight, clock::now());
     }
 
     fn has_started(&mut self, now: Time, took: Duration) {
@@ -95,8 +104,6 @@ impl Keeper<'_> {
             self.world.ails(&why, &again, clock::now());
             sleep(STOP_AGAIN).await;
         }
-        let sight = self.watched.look_again(LOOK).await;
-        self.counted = sight.deaths;
-        self.take_note(&sight, clock::now());
+        self.look(true).await;
     }
 }

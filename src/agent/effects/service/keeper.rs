@@ -4,15 +4,15 @@
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::pace::Pace;
 use crate::agent::clock;
-use crate::agent::effects::hooks::addresses;
+use crate::agent::effects::hooks::{self, addresses};
 use crate::agent::shell::{Shell, World};
 use crate::agent::trouble::Trouble;
 use crate::cluster::{GroupId, ServiceFailure, Time};
-use crate::config::{Group, Service, Standby};
+use crate::config::{Group, HookWhen, Service, Standby};
 use crate::service::state::{Failure, State};
 use crate::service::supervised::{Supervised, Watched};
 
@@ -27,6 +27,8 @@ pub(super) struct Keeper<'a> {
     pub(super) supervised: Supervised,
     pub(super) watched: Watched,
     pub(super) guest: watch::Receiver<u64>,
+    /// The hooks that run before it.
+    pub(super) before: watch::Receiver<u64>,
     pub(super) maintenance: watch::Receiver<bool>,
     pub(super) draining: watch::Receiver<bool>,
     pub(super) troubles: Option<mpsc::UnboundedReceiver<Trouble>>,
@@ -64,7 +66,7 @@ impl<'a> Keeper<'a> {
         group: GroupId,
         settings: &'a Group,
         world: &'a World,
-        guest: watch::Receiver<u64>,
+        [guest, before]: [watch::Receiver<u64>; 2],
     ) -> Option<Self> {
         let service = settings.service.as_ref()?;
         let supervised = Supervised::of(service, &settings.name);
@@ -78,6 +80,7 @@ impl<'a> Keeper<'a> {
             watched: supervised.watch(),
             supervised,
             guest,
+            before,
             maintenance: world.maintenance.subscribe(),
             draining: world.draining.subscribe(),
             troubles: world.troubles.take(),
@@ -103,12 +106,31 @@ impl<'a> Keeper<'a> {
                 self.pace = Pace::default();
                 self.world.is_well();
                 addresses(&mut self.guest, change).await;
+                self.hooks_before(true, change).await;
                 self.start().await;
             }
-            Some(false) if news && self.service.standby == Standby::Cold => self.stop().await,
+            Some(false) if news && self.service.standby == Standby::Cold => {
+                self.hooks_before(false, change).await;
+                self.stop().await;
+            }
             Some(_) | None => {}
         }
         self.converged = true;
+    }
+
+    /// Waits for the hooks that run first; where it has to stop, no longer than their own timeouts.
+    async fn hooks_before(&mut self, serves: bool, change: u64) {
+        let hooks: Vec<Duration> =
+            hooks::of(self.settings, serves, HookWhen::Before).map(|hook| hook.timeout).collect();
+        if hooks.is_empty() {
+            return;
+        }
+        let reached = self.before.wait_for(|reached| *reached >= change);
+        if serves {
+            drop(reached.await);
+        } else {
+            drop(timeout(hooks.iter().sum(), reached).await);
+        }
     }
 
     /// Keeps it so. Does not end.
