@@ -344,8 +344,8 @@ impl Cluster {
     fn deadline(&self, now: Time) -> Time {
         let mut at = now + self.settings.interval;
         let mut earlier = |candidate: Time| {
-            if candidate > now && candidate < at {
-                at = candidate;
+            if candidate > now {
+                at = at.min(candidate);
             }
         };
         for (peer, reads) in self.peers.iter().zip(&self.instance_reads) {
