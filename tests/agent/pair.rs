@@ -120,7 +120,7 @@ impl Pair {
             {more}
             "#,
             group = self.group,
-            more = self.tables,
+            more = self.tables.replace("{node}", node),
             port = self.port,
             interval = self.timers.0,
             dead_after = self.timers.1,
