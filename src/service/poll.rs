@@ -76,7 +76,9 @@ fn note(seen: &mut Sight, answer: Answer, request: u64, up: &mut bool) {
         seen.deaths += 1;
         let why = match &state {
             State::Failed(why) => why.clone(),
-            _ => "it has stopped".to_owned(),
+            State::Unknown(_) | State::Runs { .. } | State::Starts | State::Stops | State::Stopped => {
+                "it has stopped".to_owned()
+            }
         };
         seen.death = Failure::of(why, kind);
     }

@@ -123,8 +123,10 @@ impl Pair {
             {more}
             "#,
             group = self.group,
-            more =
-                self.tables.replace("OWN", self.own.iter().find(|it| it.0 == node).map_or("OWN", |it| &it.1)),
+            more = self
+                .tables
+                .replace("{node}", node)
+                .replace("OWN", self.own.iter().find(|it| it.0 == node).map_or("OWN", |it| &it.1)),
             port = self.port,
             interval = self.timers.0,
             dead_after = self.timers.1,
