@@ -11,6 +11,7 @@ mod incidents;
 mod leases;
 mod losers;
 mod moves;
+mod recovery;
 mod rows;
 mod sessions;
 mod strict;
@@ -73,6 +74,8 @@ pub(super) struct World {
     pub(super) guards_at: Vec<usize>,
     pub(super) fences: Vec<(Time, u8, u8)>,
     pub(super) fence_answer: Result<(), Failure>,
+    pub(super) recoveries: Vec<(Time, u8, u8, Remedy)>,
+    pub(super) recovery_answer: Result<(), Failure>,
     pub(super) probe_answers: bool,
     /// What each core is told and decides, if it is recorded.
     tapes: Vec<Option<incidents::Tape>>,
@@ -97,6 +100,7 @@ pub(super) fn settings(nodes: u8) -> Settings {
         call_timeout: ms(3000),
         config_hash: 7,
         seed: 0,
+        recovery: None,
         groups: vec![GroupSettings::of((0..nodes).map(NodeId).collect())],
     }
 }
@@ -146,6 +150,8 @@ impl World {
             guards_at: Vec::new(),
             fences: Vec::new(),
             fence_answer: Ok(()),
+            recoveries: Vec::new(),
+            recovery_answer: Ok(()),
             probe_answers: true,
             tapes: (0..nodes).map(|_| None).collect(),
             queue: Vec::new(),
@@ -303,6 +309,16 @@ impl World {
                 }
                 let answer = self.fence_answer;
                 self.later(5, node, Event::Fenced { group, node: whose, call, answer });
+            }
+            Command::Recover { node: whose, remedy, call } => {
+                self.recoveries.push((self.now, node, whose.0, remedy));
+                let answer = self.recovery_answer;
+                if answer.is_ok() && remedy != Remedy::Reboot {
+                    let stops = remedy == Remedy::Stop;
+                    self.instances[usize::from(whose.0)] =
+                        Some(if stops { Running::No } else { Running::Yes });
+                }
+                self.later(5, node, Event::Recovered { node: whose, call, answer });
             }
             Command::Probe { group, call } => {
                 let answered = self.probe_answers;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 use super::forms;
+use super::recovery::RecoveryFile;
 use super::report::{Problems, Spot, Written};
 use super::source::{SourcePorts, source_ports};
 use super::table::Table;
@@ -27,6 +28,7 @@ pub(super) struct File {
     pub(super) heartbeat: HeartbeatFile,
     pub(super) nodes: Vec<NodeFile>,
     pub(super) groups: Vec<GroupFile>,
+    pub(super) recovery: RecoveryFile,
     pub(super) aws: AwsFile,
     pub(super) lease: LeaseFile,
 }
@@ -179,6 +181,7 @@ impl File {
             },
             nodes: top.tables("node").iter().map(|table| NodeFile::read(table, problems)).collect(),
             groups: top.tables("group").iter().map(|table| GroupFile::read(table, problems)).collect(),
+            recovery: RecoveryFile::read(&top.table("recovery", &empty), problems),
             aws: AwsFile {
                 region: form(aws.text("region"), forms::region, problems),
                 profile: aws.text("profile"),
@@ -328,7 +331,7 @@ impl HookFile {
     }
 }
 
-fn form<T>(
+pub(super) fn form<T>(
     text: Maybe<String>,
     parse: impl Fn(&str) -> Result<T, super::report::Refusal>,
     problems: &mut Problems<'_>,
@@ -347,7 +350,11 @@ fn form_list<T>(
 }
 
 /// One of a few words.
-fn choice<T: Copy>(text: Maybe<String>, words: &[(&str, T)], problems: &mut Problems<'_>) -> Maybe<T> {
+pub(super) fn choice<T: Copy>(
+    text: Maybe<String>,
+    words: &[(&str, T)],
+    problems: &mut Problems<'_>,
+) -> Maybe<T> {
     let Written { value: typed, spot } = text?;
     if let Some((_, value)) = words.iter().find(|(word, _)| *word == typed) {
         return Some(Written { value: *value, spot });

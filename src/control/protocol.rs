@@ -9,7 +9,11 @@
 //! skips what it does not know. All durations are in the unit that ends their name; ages count back from
 //! the moment of the answer. Nodes and groups go by the names of the configuration file.
 
+mod instances;
+
 use serde::{Deserialize, Serialize};
+
+pub use instances::{Fence, Recovery};
 
 /// The version of requests, answers and of the JSON of `standin status --json`.
 pub const VERSION: u32 = 1;
@@ -211,15 +215,6 @@ pub struct Lease {
     pub failed_calls: u32,
 }
 
-/// The fencing of one node.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Fence {
-    /// Whose instance is being stopped.
-    pub node: String,
-    /// "asked": EC2 has not answered; "accepted": the instance has not stopped yet; "failed".
-    pub state: String,
-}
-
 /// One resource, according to EC2.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Resource {
@@ -278,6 +273,9 @@ pub struct Node {
     pub hears_us: Option<bool>,
     /// Whether its effective configuration is the same as ours; `None`: it was not heard.
     pub same_config: Option<bool>,
+    /// What is done about its silence; `None`: nothing.
+    #[serde(default)]
+    pub recovery: Option<Recovery>,
     /// Its EC2 instance.
     pub instance: Option<String>,
     /// Its network interfaces.

@@ -85,6 +85,7 @@ fn events() -> Vec<Event> {
         all.push(Event::AnchorRead { group, call, answer });
         all.push(Event::TakeAnswered { group, call, answer: answer.map(|_| ()) });
         all.push(Event::Fenced { group, node, call, answer: answer.map(|_| ()) });
+        all.push(Event::Recovered { node, call, answer: answer.map(|_| ()) });
         all.push(Event::LeaseWritten { group, call, answer: answer.map(|_| ()) });
     }
     all.extend([None, Some(lease)].map(|it| Event::LeaseRead { group, call, answer: Ok(it) }));
@@ -124,6 +125,7 @@ fn kind(event: &Event) -> usize {
         Event::ServiceFailed { .. } => 16,
         Event::Asked(_) => 17,
         Event::ShutdownAsked(_) => 18,
+        Event::Recovered { .. } => 19,
     }
 }
 
@@ -139,7 +141,7 @@ fn every_event_comes_back_as_it_was() {
     let mut kinds: Vec<usize> = events.iter().map(kind).collect();
     kinds.sort_unstable();
     kinds.dedup();
-    assert_eq!(kinds, (0..19).collect::<Vec<_>>(), "one of each kind");
+    assert_eq!(kinds, (0..20).collect::<Vec<_>>(), "one of each kind");
     let (mut encoder, mut decoder) = (Encoder::default(), Decoder::default());
     for event in events {
         for line in [Line::Input, Line::Stalled] {

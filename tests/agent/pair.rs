@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use standin::agent::{Agent, Ended, Parts, Reach, StartError};
 use standin::cloud::{Cloud, LeaseTable};
-use standin::config::{Config, Keys};
+use standin::config::{Config, Keys, Recovery};
 use standin::control::client;
 use standin::control::protocol::{Group, Node, Request, Response, Status};
 use standin::sandbox::model::Spec;
@@ -33,6 +33,8 @@ pub(crate) struct Pair {
     pub(crate) group: String,
     /// More tables of the file.
     pub(crate) tables: &'static str,
+    /// Instead of what the file says.
+    pub(crate) recovery: Option<Recovery>,
     /// The lease table, for a group that has one.
     pub(crate) leases: Option<Arc<Leases>>,
 }
@@ -62,6 +64,7 @@ impl Pair {
             demote: "true",
             group: String::new(),
             tables: "",
+            recovery: None,
             leases: None,
         }
     }
@@ -143,7 +146,7 @@ impl Pair {
     }
 
     pub(crate) fn agent(&self, node: &'static str, line: &Arc<Line>) -> Result<Agent, StartError> {
-        let config = self.config(node);
+        let config = Config { recovery: self.recovery, ..self.config(node) };
         let me = config.own_node(Some(node), &[]).unwrap();
         let world = self.world.clone();
         let way = Arc::clone(line);

@@ -32,6 +32,7 @@ pub(super) fn check(file: &File, problems: &mut Problems<'_>) {
     addresses::check(file, problems);
     safety::check(file, problems);
     source::check(file, problems);
+    file.recovery.check(problems);
     call_timeout(file.aws.call_timeout.as_ref(), problems);
 }
 
