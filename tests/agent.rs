@@ -22,6 +22,8 @@ mod probe;
 mod process;
 #[path = "agent/recorded.rs"]
 mod recorded;
+#[path = "agent/recovery.rs"]
+mod recovery;
 #[path = "agent/safety.rs"]
 mod safety;
 #[path = "agent/service.rs"]

@@ -39,6 +39,7 @@ pub(super) fn build(file: File) -> Option<Config> {
         heartbeat,
         groups,
         nodes,
+        recovery: file.recovery.build()?,
         aws: Aws {
             region: file.aws.region.map(value),
             profile: file.aws.profile.map(value),
