@@ -155,7 +155,7 @@ fn a_stall_is_just_over_when_five_seconds_are() {
     let settings = settings(2);
     let started = Time::from_nanos(7);
     let stalled = |after: Duration| {
-        let cx = super::super::group::Context {
+        let cx = Context {
             settings: &settings,
             peers: &[],
             now: started + after,
