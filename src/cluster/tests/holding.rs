@@ -346,3 +346,18 @@ fn what_was_offered_is_renewed_as_soon_as_it_is_fit_again_also_where_it_runs_alo
     world.run(ms(500));
     assert_eq!(world.active(), [0], "a write decides who of the two has it");
 }
+
+#[test]
+fn a_node_to_which_ec2_says_nothing_can_be_forced_to_take_the_lease() {
+    let mut world = pair(|_| {});
+    world.cloudless = vec![1];
+    world.run(ms(40_000));
+    world.kill(0);
+    world.run(ms(20_000));
+    assert!(world.group(1).ineligible.unwrap().contains("EC2 has not said"));
+    assert!(world.active().is_empty());
+    world.notices.clear();
+    world.tell(1, Event::Asked(Wish::TakeOver(GroupId(0))));
+    world.run(ms(10_000));
+    assert_eq!((owner(&world), world.active(), said(&world, 1, "forced").len()), (Some(1), vec![1], 1));
+}
