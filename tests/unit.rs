@@ -2,6 +2,7 @@
 //! unit of its own, which the script has put there.
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
 #![allow(clippy::print_stdout, reason = "what was seen is said")]
+#![allow(clippy::disallowed_methods, reason = "how long a death took to be noticed")]
 
 use std::fs;
 use std::process::Command;

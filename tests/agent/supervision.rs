@@ -77,7 +77,7 @@ fn a_service_that_dies() {
             2 => "2 of 3 before it is barred".to_owned(),
             _ => format!("barred from this node (fail count {n})"),
         };
-        until("it runs", 20, || said(&a.group(), DIED, &format!("restarted, {count}")));
+        until("it runs", 20, || said(&a.group(), DIED, &format!("; restarted, {count}")));
     }
     assert_eq!(a.group().role, "active", "nobody may take over");
 }
