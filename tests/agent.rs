@@ -4,6 +4,8 @@
 #![allow(clippy::disallowed_methods, reason = "tests measure")]
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
 
+#[path = "agent/asterisk.rs"]
+mod asterisk;
 #[path = "agent/cloud.rs"]
 mod cloud;
 #[path = "agent/incidents.rs"]
@@ -116,7 +118,7 @@ fn a_switchover_moves_the_group_and_back() {
     let pair = Pair::new();
     let (a, b) = settled(&pair);
     let ask = |node: &Member, to: &str| {
-        let request = Request::Switchover { group: "ivr".into(), to: Some(to.into()) };
+        let request = Request::Switchover { group: "ivr".into(), to: Some(to.into()), drain_ms: None };
         assert_eq!(client::ask(&node.socket, request).unwrap(), Response::Accepted);
     };
     ask(&a, "ivr-b");
@@ -125,7 +127,7 @@ fn a_switchover_moves_the_group_and_back() {
     ask(&b, "ivr-a");
     until("ivr-a has all", 20, || pair.all_with("ivr-a"));
     until("ivr-b stands by", 10, || b.group().role == "standby");
-    let request = Request::Switchover { group: "nope".into(), to: None };
+    let request = Request::Switchover { group: "nope".into(), to: None, drain_ms: None };
     let answer = client::ask(&a.socket, request).unwrap();
     assert_eq!(answer, Response::Refused { why: "there is no group \"nope\"; there are: ivr".into() });
 }

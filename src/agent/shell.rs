@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
+use super::asterisk::AsteriskSeen;
 use super::effects::Ailing;
 use super::errors::Errors;
 use super::heart::ToHeart;
@@ -62,6 +63,8 @@ pub(super) struct World {
     pub(super) maintenance: watch::Sender<bool>,
     /// Whether its service has been told to end with its last call: then that is no failure.
     pub(super) draining: watch::Sender<bool>,
+    /// What is known of its Asterisk.
+    pub(super) asterisk: AsteriskSeen,
     seen: Mutex<Seen>,
     able: Mutex<Able>,
 }
@@ -175,6 +178,7 @@ impl Shell {
                 runs_since: watch::Sender::new(None),
                 maintenance: watch::Sender::new(false),
                 draining: watch::Sender::new(false),
+                asterisk: AsteriskSeen::default(),
                 seen: Mutex::new(seen),
                 able: Mutex::default(),
             }

@@ -81,6 +81,7 @@ fn group(shell: &Shell, view: &GroupView, now: Time) -> Group {
     if view.role == Role::Active {
         active.insert(0, name(&shell.me));
     }
+    let (registrations, draining) = world.asterisk.show();
     Group {
         member: view.member,
         members: settings.nodes.iter().map(name).collect(),
@@ -109,6 +110,8 @@ fn group(shell: &Shell, view: &GroupView, now: Time) -> Group {
         reached: view.desired.is_some_and(|(_, reached)| reached),
         failing: failing(settings, view, &seen, now),
         hooks: hooks(&seen, now),
+        registrations,
+        draining,
         ..absent(shell, view)
     }
 }
@@ -166,6 +169,8 @@ fn absent(shell: &Shell, view: &GroupView) -> Group {
         reached: false,
         failing: Vec::new(),
         hooks: Vec::new(),
+        registrations: Vec::new(),
+        draining: None,
     }
 }
 

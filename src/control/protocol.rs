@@ -39,6 +39,14 @@ pub enum Request {
         /// To which node.
         #[serde(default)]
         to: Option<String>,
+        /// First take no new calls, and wait so long for those that are up. Asterisk only; answered at once.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        drain_ms: Option<u64>,
+    },
+    /// End the drain of a switchover that has not come yet: new calls are taken again.
+    CancelDrain {
+        /// Of which group.
+        group: String,
     },
     /// Maintenance of the group on every node, on or off.
     Maintenance {
@@ -177,6 +185,36 @@ pub struct Group {
     pub failing: Vec<String>,
     /// The last hooks, latest first.
     pub hooks: Vec<Hook>,
+    /// Asterisk's outbound registrations.
+    #[serde(default)]
+    pub registrations: Vec<Registration>,
+    /// A switchover waits for the calls.
+    #[serde(default)]
+    pub draining: Option<Draining>,
+}
+
+/// One outbound registration of Asterisk.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Registration {
+    /// Its section in pjsip.conf.
+    pub name: String,
+    /// As Asterisk calls it: "Registered", "Unregistered", "Rejected".
+    pub state: String,
+    /// For how long.
+    pub since_ms: u64,
+    /// How long it took since this node had asked for it.
+    pub took_ms: Option<u64>,
+}
+
+/// A drain that is under way.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Draining {
+    /// Channels that are still up.
+    pub calls: u32,
+    /// Then the group is handed over anyway.
+    pub left_ms: u64,
+    /// To which node; `None`: the best one.
+    pub to: Option<String>,
 }
 
 /// What is known of the anchor.
@@ -361,6 +399,9 @@ pub struct Takeover {
     pub guest_done_us: Option<u64>,
     /// The promote hooks had ended.
     pub hooks_done_us: Option<u64>,
+    /// Asterisk's channels on the node that fell silent, as it last said: their calls are lost.
+    #[serde(default)]
+    pub calls_lost: Option<u32>,
 }
 
 /// The process.
@@ -416,6 +457,6 @@ mod tests {
     fn what_a_later_version_adds_is_skipped() {
         let line = r#"{"version":1,"request":"switchover","group":"ivr","why":"new field"}"#;
         let ask: Ask = serde_json::from_str(line).unwrap();
-        assert_eq!(ask.request, Request::Switchover { group: "ivr".into(), to: None });
+        assert_eq!(ask.request, Request::Switchover { group: "ivr".into(), to: None, drain_ms: None });
     }
 }
