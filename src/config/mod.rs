@@ -9,6 +9,7 @@ mod hash;
 pub mod keys;
 mod load;
 mod own_node;
+mod pjsip;
 mod report;
 mod rules;
 mod safety;

@@ -8,11 +8,13 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use standin::control::protocol::Group;
+use standin::control::client;
+use standin::control::protocol::{Group, Request, Response};
 
 use crate::pair::{Member, Pair, until};
 
@@ -160,4 +162,52 @@ fn registrations_follow_the_group_and_lost_calls_are_counted() {
     if real.is_none() {
         assert!(carrier_b.lock().unwrap().told.ends_with(&["PJSIPRegister".into(), "PJSIPRegister".into()]));
     }
+}
+
+/// `asterisk` in PATH has to reach the first of the two, whose dialplan has a 100 in the context `in`.
+#[test]
+#[ignore = "needs two real Asterisks (STANDIN_ASTERISKS), of which the first one ends"]
+fn a_drain_waits_for_the_last_call() {
+    let addresses = std::env::var("STANDIN_ASTERISKS").unwrap();
+    let addresses: Vec<String> = addresses.split_whitespace().map(str::to_owned).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let pair = with_asterisks(folder.path(), &addresses);
+    let (a, b) = crate::pair::settled(&pair);
+    let call = |seconds: u32| {
+        let line = format!("channel originate Local/100@in application Wait {seconds}");
+        assert!(Command::new("asterisk").args(["-rx", &line]).status().unwrap().success());
+        // A Local channel has two sides.
+        thread::sleep(Duration::from_millis(500));
+    };
+    let drain = |to: Option<&str>, ms| {
+        let request =
+            Request::Switchover { group: "ivr".into(), to: to.map(str::to_owned), drain_ms: Some(ms) };
+        client::ask(&a.socket, request).unwrap()
+    };
+    let Response::Refused { why } = drain(Some("ivr-a"), 1000) else { panic!("this node is active already") };
+    assert!(why.contains("does not say that it could take"), "{why}");
+    let hang_up = || {
+        assert!(
+            Command::new("asterisk").args(["-rx", "channel request hangup all"]).status().unwrap().success()
+        );
+        thread::sleep(Duration::from_millis(500));
+    };
+    hang_up();
+    call(60);
+    assert_eq!(drain(None, 120_000), Response::Accepted);
+    until("it is shown", 5, || a.group().draining.is_some_and(|it| it.calls == 2 && it.left_ms > 100_000));
+    assert!(matches!(drain(None, 1000), Response::Refused { .. }), "once is enough");
+    let cancel = Request::CancelDrain { group: "ivr".into() };
+    assert_eq!(client::ask(&a.socket, cancel.clone()).unwrap(), Response::Accepted);
+    until("it is over", 15, || a.group().draining.is_none());
+    assert!(matches!(client::ask(&a.socket, cancel).unwrap(), Response::Refused { .. }));
+    assert_eq!(a.group().role, "active");
+    hang_up();
+    call(6);
+    assert_eq!(drain(None, 60_000), Response::Accepted);
+    let took = until("ivr-b is active when the call has ended", 20, || b.group().role == "active");
+    assert!(took > Duration::from_secs(3), "{took:?}");
+    eprintln!("handed over {took:?} after the drain had begun, with a call of 6 s");
+    until("nothing drains any more", 20, || a.group().draining.is_none());
+    assert_eq!(a.group().role, "standby");
 }

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::{interval, timeout};
+use tokio::task::JoinHandle;
+use tokio::time::{interval, sleep, timeout};
 
 use crate::agent::asterisk::Drain;
 use crate::agent::clock;
@@ -26,7 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const COMMAND: Duration = Duration::from_secs(10);
 /// The hand-over itself takes a second or two; an offer that nobody takes is over by then.
 const HAND_OVER: Duration = Duration::from_secs(30);
-/// Progress is logged so often.
+/// Asterisk is asked again after this.
+const AGAIN: Duration = Duration::from_millis(250);
+/// Progress is logged so often, in seconds.
 const LOG_EVERY: u32 = 10;
 /// The note of `status`.
 const WHAT: &str = "drain";
@@ -106,6 +109,8 @@ enum End {
     Cancelled,
     /// This node is not active any more: somebody, or something, was faster.
     Overtaken,
+    /// Asterisk did not stop taking calls.
+    NotBegun,
 }
 
 async fn run(
@@ -134,7 +139,10 @@ async fn run(
         let bound = until.since(clock::now()) + HAND_OVER + COMMAND;
         tokio::spawn(async move { command(&shell, group, &asterisk, "core stop gracefully", bound).await })
     };
-    let end = wait(settings, world, &mut listener, until, &cancel).await;
+    let end = match begun(&asterisk, &stopping).await {
+        true => wait(settings, world, &mut listener, until, &cancel).await,
+        false => End::NotBegun,
+    };
     let calls = listener.calls();
     tracing::info!(id = "drain-ends", group = name, calls, "{}", words(end, calls));
     let taken = match end {
@@ -144,21 +152,50 @@ async fn run(
             let yielded = wanted.wait_for(|wish| wish.serves() == Some(false));
             timeout(HAND_OVER, yielded).await.is_ok()
         }
-        End::Cancelled => true,
-        End::Overtaken => true,
+        End::Cancelled | End::Overtaken => true,
+        End::NotBegun => false,
     };
     if !taken {
-        let why = "nobody has taken the group: it is served here again, and takes calls".to_owned();
+        let why = match end {
+            End::NotBegun => words(end, calls),
+            End::Empty | End::Limit | End::Cancelled | End::Overtaken => {
+                "nobody has taken the group: it is served here again, and takes calls".to_owned()
+            }
+        };
         tracing::error!(id = "drain-failed", group = name, "{why}");
         world.seen().note(WHAT, Some(why));
     }
     // An Asterisk that has ended by now is started again by who supervises it.
-    if let Err(why) = command(&shell, group, &asterisk, "core abort shutdown", COMMAND).await {
-        tracing::debug!(group = name, "Asterisk's end was not called off: {why}");
+    match command(&shell, group, &asterisk, "core abort shutdown", COMMAND).await {
+        // Asterisk looks at that once a second; until then it goes on refusing.
+        Ok(()) => drop(timeout(COMMAND, lets_in(&asterisk)).await),
+        Err(why) => tracing::debug!(group = name, "Asterisk's end was not called off: {why}"),
     }
     stopping.abort();
     world.asterisk.drained();
     world.draining.send_replace(false);
+}
+
+/// Whether Asterisk takes no new calls any more: then it refuses logins too. What comes before that, to call it off,
+/// would come too early.
+async fn begun(asterisk: &Asterisk, stopping: &JoinHandle<Result<(), String>>) -> bool {
+    let refuses = async {
+        while Client::login(asterisk, PATIENCE).await.is_ok() {
+            if stopping.is_finished() {
+                return false;
+            }
+            sleep(AGAIN).await;
+        }
+        true
+    };
+    timeout(COMMAND, refuses).await.unwrap_or(false)
+}
+
+/// Until AMI takes logins again.
+async fn lets_in(asterisk: &Asterisk) {
+    while Client::login(asterisk, PATIENCE).await.is_err() {
+        sleep(AGAIN).await;
+    }
 }
 
 fn words(end: End, calls: u32) -> String {
@@ -167,6 +204,10 @@ fn words(end: End, calls: u32) -> String {
         End::Limit => format!("the time is up: the group is handed over with {calls} channels up"),
         End::Cancelled => "cancelled: new calls are taken again".to_owned(),
         End::Overtaken => "this node is not active any more".to_owned(),
+        End::NotBegun => {
+            "Asterisk goes on taking calls: `asterisk -rx \"core stop gracefully\"` has to work for the agent"
+                .to_owned()
+        }
     }
 }
 
