@@ -92,8 +92,8 @@ impl Follow {
                 one.since = Some(now);
             }
             let act = match self.serves {
-                Some(true) => one.to_active(it, starts, self.since.unwrap_or(now), now),
-                Some(false) => one.to_standby(it, starts, changed, now),
+                Some(true) => one.on_active(it, starts, self.since.unwrap_or(now), now),
+                Some(false) => one.on_standby(it, starts, changed, now),
                 None => None,
             };
             acts.extend(act);
@@ -149,7 +149,7 @@ fn is(one: &One, state: &str) -> bool {
 }
 
 impl One {
-    fn to_active(&mut self, it: &Registration, starts: bool, wanted: Time, now: Time) -> Option<Act> {
+    fn on_active(&mut self, it: &Registration, starts: bool, wanted: Time, now: Time) -> Option<Act> {
         let asked_for = self.asked.map(|at| now.since(at));
         if asked_for.is_some_and(|time| time < SHOWS_AFTER) {
             return None;
@@ -178,7 +178,7 @@ impl One {
         Some(Act::Register(it.name.clone()))
     }
 
-    fn to_standby(&mut self, it: &Registration, starts: bool, changed: bool, now: Time) -> Option<Act> {
+    fn on_standby(&mut self, it: &Registration, starts: bool, changed: bool, now: Time) -> Option<Act> {
         self.took = None;
         if self.asked.is_some_and(|at| now.since(at) < TAKE_BACK_EVERY) {
             return None;
