@@ -48,6 +48,7 @@ fn heartbeat(groups: u8) -> Heartbeat {
         role: Role::Active,
         term: 12,
         eligible: true,
+        why_not: None,
         fit: true,
         owner: Some(Owner::Mine),
         fail_count: 0,

@@ -6,6 +6,8 @@
 
 #[path = "agent/asterisk.rs"]
 mod asterisk;
+#[path = "agent/checks.rs"]
+mod checks;
 #[path = "agent/cloud.rs"]
 mod cloud;
 #[path = "agent/incidents.rs"]
@@ -26,6 +28,8 @@ mod recorded;
 mod safety;
 #[path = "agent/service.rs"]
 mod service;
+#[path = "agent/supervision.rs"]
+mod supervision;
 #[path = "agent/systemd.rs"]
 mod systemd;
 

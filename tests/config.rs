@@ -376,3 +376,57 @@ fn asterisk_is_spoken_to_where_it_says() {
     assert_eq!(hash("5039", "5040"), as_it_is, "each node has an Asterisk of its own");
     assert_ne!(hash("user = \"standin\"", "user = \"standin\"\nregistrations = \"off\""), as_it_is);
 }
+
+#[test]
+fn a_check_has_defaults_that_fit_what_it_asks() {
+    let config = good("checks.toml");
+    let of = |group: usize| -> Vec<String> {
+        let checks = config.groups[group].checks.iter();
+        checks
+            .map(|it| {
+                let (when, on_fail) = (it.when.word(), it.on_fail.word());
+                let (every, timeout) = (it.every.as_millis(), it.timeout.as_millis());
+                format!("{} {when} {on_fail} {every} {timeout} {} {}", it.name, it.rise, it.fall)
+            })
+            .collect()
+    };
+    let ivr = [
+        "sip-options active restart 2000 1000 1 3",
+        "sip-here always restart 500 500 2 5",
+        "http always report 2000 1000 1 3",
+        "tcp standby restart 2000 1000 1 3",
+        "gateways always move 2000 1000 1 3",
+        "database always move 2000 1000 1 3",
+        "systemd always report 10000 1000 1 1",
+        "asterisk-ami always restart 2000 1000 1 3",
+        "command always restart 60000 20000 1 3",
+        "disk always move 10000 5000 1 3",
+        "interface always move 2000 1000 1 3",
+        "second-interface always move 2000 1000 1 3",
+    ];
+    assert_eq!(of(0), ivr);
+    let office = [
+        "tcp active report 2000 1000 1 3",
+        "http active restart 2000 1000 1 3",
+        "far-end always move 2000 1000 1 3",
+    ];
+    assert_eq!(of(1), office);
+}
+
+#[test]
+fn the_hash_is_over_checks() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/good/checks.toml");
+    let text = fs::read_to_string(path).unwrap();
+    let hash = |text: &str| Config::parse(text, "test").unwrap_or_else(|error| panic!("{error}")).hash();
+    for (what, other) in [
+        ("fall = 5", "fall = 4"),
+        ("\"10.0.1.1\"", "\"10.0.1.2\""),
+        ("need = \"all\"", "need = \"any\""),
+        ("on-fail = \"report\"", "on-fail = \"move\""),
+        ("every = \"500ms\"", "every = \"600ms\""),
+        ("name = \"gateways\"", "name = \"gateway\""),
+    ] {
+        assert!(text.contains(what), "{what}");
+        assert_ne!(hash(&text), hash(&text.replacen(what, other, 1)), "{what}");
+    }
+}

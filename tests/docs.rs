@@ -45,7 +45,13 @@ fn the_tables_of_readme_are_those_of_the_code() {
         let path = match key.form {
             Form::Table => format!("**`[{}]`**", key.path()),
             Form::Tables => format!("**`[[{}]]`**", key.path()),
-            Form::Text | Form::Duration | Form::Integer | Form::Switch | Form::List | Form::Map => {
+            Form::Text
+            | Form::Duration
+            | Form::Integer
+            | Form::Switch
+            | Form::List
+            | Form::OneOrMore
+            | Form::Map => {
                 format!("`{}`", key.path())
             }
         };

@@ -167,11 +167,13 @@ impl World {
                 address: SERVICE,
                 elastic_ip: Some(self.id("elastic_ips", "service")),
                 guest: true,
+                source_ports: Vec::new(),
             }),
             Resource::ElasticIp(config::ElasticIp {
                 name: "trunk".to_owned(),
                 allocation_id: self.id("elastic_ips", "trunk"),
                 to: [(A, Ipv4Addr::new(127, 0, 1, 11)), (B, Ipv4Addr::new(127, 0, 1, 12))].into(),
+                source_ports: Vec::new(),
             }),
             Resource::Route(config::Route {
                 name: "office".to_owned(),

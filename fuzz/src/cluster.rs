@@ -267,6 +267,7 @@ impl World {
             role: if tape.arbitrary()? { Role::Active } else { Role::Standby },
             term: if odd { tape.arbitrary()? } else { tape.arbitrary::<u8>()?.into() },
             eligible: tape.arbitrary()?,
+            why_not: None,
             fit: !tape.ratio(1, 8)?,
             owner: if tape.arbitrary()? { Some(self.owner(tape)?) } else { None },
             fail_count: if odd { tape.arbitrary()? } else { 0 },

@@ -8,6 +8,7 @@
 mod answers;
 mod asterisk;
 mod aws;
+mod checks;
 pub mod clock;
 mod effects;
 mod errors;

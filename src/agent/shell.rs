@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
 use super::asterisk::AsteriskSeen;
+use super::checks::Checks;
+use super::clock;
 use super::effects::Ailing;
 use super::errors::Errors;
 use super::heart::ToHeart;
@@ -61,6 +63,8 @@ pub(super) struct World {
     pub(super) runs_since: watch::Sender<Option<Time>>,
     /// Whether the group is in maintenance: then this node only looks.
     pub(super) maintenance: watch::Sender<bool>,
+    /// What its checks have found.
+    pub(super) checks: Checks,
     /// Whether its service has been told to end with its last call: then that is no failure.
     pub(super) draining: watch::Sender<bool>,
     /// What is known of its Asterisk.
@@ -86,6 +90,8 @@ pub(super) enum Need {
     Service,
     /// The guard.
     Guard,
+    /// Checks that are not down.
+    Checks,
 }
 
 /// How the world of a group should be.
@@ -136,6 +142,7 @@ impl Need {
             Self::Interfaces => "interfaces",
             Self::Service => "service",
             Self::Guard => "guard",
+            Self::Checks => "checks",
         }
     }
 }
@@ -177,6 +184,7 @@ impl Shell {
                 troubles: Troubles::default(),
                 runs_since: watch::Sender::new(None),
                 maintenance: watch::Sender::new(false),
+                checks: Checks::new(&group.checks, clock::now()),
                 draining: watch::Sender::new(false),
                 asterisk: AsteriskSeen::default(),
                 seen: Mutex::new(seen),

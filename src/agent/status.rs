@@ -1,5 +1,6 @@
 //! The answer to `status`: what the heart sees and the effects know, in the words of the protocol.
 
+mod checks;
 mod problems;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +10,7 @@ use super::clock;
 use super::heart::Look;
 use super::shell::{Seen, Shell};
 use crate::cluster::snapshot::{Fencing, GroupView, LeaseView, LinkView, PeerView};
-use crate::cluster::{Desired, LinkState, NodeId, Owner, PeerState, Role, Time};
+use crate::cluster::{Desired, LinkState, NodeId, Owner, PeerState, Role, Time, WhyNot};
 use crate::config;
 use crate::control::protocol::{
     Agent, Anchor, CallError, Fence, Group, Hook, Lease, Link, Node, Resource, Status, Takeable, VERSION,
@@ -112,6 +113,7 @@ fn group(shell: &Shell, view: &GroupView, now: Time) -> Group {
         hooks: hooks(&seen, now),
         registrations,
         draining,
+        checks: checks::of(settings, world, now),
         ..absent(shell, view)
     }
 }
@@ -171,6 +173,7 @@ fn absent(shell: &Shell, view: &GroupView) -> Group {
         hooks: Vec::new(),
         registrations: Vec::new(),
         draining: None,
+        checks: Vec::new(),
     }
 }
 
@@ -221,12 +224,21 @@ fn takeable(shell: &Shell, view: &GroupView) -> Takeable {
             Some(gate) => (false, shell.names.text(gate)),
         },
         (Role::Standby, Some(why)) => (false, shell.names.text(why)),
-        (Role::Active, _) if by.is_empty() => {
-            (false, "no other node of the group says that it could take it".to_owned())
-        }
+        (Role::Active, _) if by.is_empty() => (false, nobody_could(shell, view)),
         (Role::Active, _) => (true, format!("{} could take it", by.join(", "))),
     };
     Takeable { works, because, by }
+}
+
+fn nobody_could(shell: &Shell, view: &GroupView) -> String {
+    let why = |(node, why): &(NodeId, Option<WhyNot>)| {
+        let why = why.map_or("it does not say why", WhyNot::words);
+        format!("{} could not: {why}", shell.names.node(*node))
+    };
+    match view.not_takers.iter().map(why).collect::<Vec<_>>() {
+        none if none.is_empty() => "no other node of the group is heard".to_owned(),
+        all => all.join("; "),
+    }
 }
 
 fn lease(shell: &Shell, view: LeaseView) -> Lease {

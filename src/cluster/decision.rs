@@ -173,6 +173,8 @@ pub struct View {
     pub outranked_by: Option<NodeId>,
     /// First-dead-after has passed since this situation began (rows 10 and 13).
     pub patience_over: bool,
+    /// Not fit, but by failures alone, and no node is heard that could take the group (row 10).
+    pub last_resort: bool,
     /// Whether silence moves the group: `when-silent`, and what the probe says; with a lease it never does.
     pub take_when_silent: bool,
     /// This node is active, and its lease has lapsed, or is about to.
@@ -276,6 +278,8 @@ fn as_active(view: &View) -> (Row, Action) {
 fn as_standby(view: &View) -> (Row, Action) {
     match view.anchor {
         Some(Owner::Mine) if view.fit => (Row::OwnAnchor, Action::Become),
+        // A service that has failed too often is better than none, and restarted with back-off (row 4).
+        Some(Owner::Mine) if view.patience_over && view.last_resort => (Row::OwnUnfit, Action::Become),
         Some(Owner::Mine) if view.patience_over => (Row::OwnUnfit, Action::Offer),
         Some(Owner::Mine) => (Row::OwnUnfit, Action::Keep),
         Some(Owner::Theirs(_)) => with_holder(view),

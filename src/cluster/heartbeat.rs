@@ -77,6 +77,60 @@ pub enum Role {
     Active,
 }
 
+/// Why a node could not take a group now. The number is how it stands in a heartbeat, which has no room for words:
+/// those are in the node's own `status`.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+pub enum WhyNot {
+    /// It lacks what the group needs: an interface in EC2, the service, a check, the guard.
+    Lacks = 1,
+    /// Its agent is stopping.
+    Leaving = 2,
+    /// It held the lease, could not serve, and lets the others go first.
+    StandsAside = 3,
+    /// An operator set it to standby.
+    Standby = 4,
+    /// The group is in maintenance.
+    Maintenance = 5,
+    /// The service has failed there too often.
+    Barred = 6,
+    /// The service is not fit there.
+    Unfit = 7,
+    /// EC2 has not told it lately who holds the anchor.
+    AnchorUnknown = 8,
+    /// DynamoDB has not told it lately who holds the lease.
+    LeaseUnknown = 9,
+}
+
+impl WhyNot {
+    /// Each of them.
+    pub const ALL: [Self; 9] = [
+        Self::Lacks,
+        Self::Leaving,
+        Self::StandsAside,
+        Self::Standby,
+        Self::Maintenance,
+        Self::Barred,
+        Self::Unfit,
+        Self::AnchorUnknown,
+        Self::LeaseUnknown,
+    ];
+
+    /// Why, in words that follow "it could not take the group: ".
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Lacks => "something that the group needs is lacking or does not work there",
+            Self::Leaving => "its agent is stopping",
+            Self::StandsAside => "it held the lease and could not serve: for a minute the others go first",
+            Self::Standby => "an operator set it to standby",
+            Self::Maintenance => "the group is in maintenance",
+            Self::Barred => "the service has failed there too often, and is barred until cleanup",
+            Self::Unfit => "a check has failed there",
+            Self::AnchorUnknown => "EC2 has not told it within the last 30 s who holds the anchor",
+            Self::LeaseUnknown => "DynamoDB has not told it within the last 30 s who holds the lease",
+        }
+    }
+}
+
 /// What a node says about one group.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default)]
@@ -89,6 +143,8 @@ pub struct GroupReport {
     pub term: u64,
     /// Whether the sender could take the group now.
     pub eligible: bool,
+    /// Why not; `None` also from a version that does not say so.
+    pub why_not: Option<WhyNot>,
     /// Whether its service is fit to serve: `false` bars it.
     pub fit: bool,
     /// Who holds the anchor, as the sender last read it; `Mine` is the sender.

@@ -28,7 +28,7 @@ pub use command::{Command, Desired, TakeFrom};
 pub use decision::Row;
 pub use event::{Event, Failure, Running, ServiceFailure, Shutdown, Wish};
 pub use group::take::Gate;
-pub use heartbeat::{GroupReport, Heartbeat, Maintenance, Offer, Role, Tally};
+pub use heartbeat::{GroupReport, Heartbeat, Maintenance, Offer, Role, Tally, WhyNot};
 pub use lease::Lease;
 pub use link::LinkState;
 pub use node::{GroupId, LinkId, NodeId, NodeSet, Session};
@@ -344,8 +344,8 @@ impl Cluster {
     fn deadline(&self, now: Time) -> Time {
         let mut at = now + self.settings.interval;
         let mut earlier = |candidate: Time| {
-            if candidate > now && candidate < at {
-                at = candidate;
+            if candidate > now {
+                at = at.min(candidate);
             }
         };
         for (peer, reads) in self.peers.iter().zip(&self.instance_reads) {

@@ -49,3 +49,20 @@ impl NodeSet {
         (0..32u8).map(NodeId).filter(move |node| self.contains(*node))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_of_nodes_knows_its_own() {
+        let mut set = NodeSet::default();
+        assert_eq!((set.len(), set.is_empty(), set.iter().next()), (0, true, None));
+        for node in [31, 0, 5, 5] {
+            set.insert(NodeId(node));
+        }
+        assert_eq!((set.len(), set.is_empty(), set.0), (3, false, 1 << 31 | 1 << 5 | 1));
+        assert_eq!(set.iter().collect::<Vec<_>>(), [NodeId(0), NodeId(5), NodeId(31)]);
+        assert!(set.contains(NodeId(31)) && !set.contains(NodeId(30)));
+    }
+}

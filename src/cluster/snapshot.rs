@@ -9,7 +9,7 @@ use super::decision::Row;
 use super::event::Running;
 use super::group::take::Gate;
 use super::group::{Context, Group};
-use super::heartbeat::{GroupReport, Role};
+use super::heartbeat::{GroupReport, Role, WhyNot};
 use super::link::{LinkState, LinkStats};
 use super::node::{GroupId, LinkId, NodeId, Session};
 use super::peer::{Peer, PeerState};
@@ -114,6 +114,8 @@ pub struct GroupView {
     pub at_rest: bool,
     /// The nodes that could take the group now, other than this one, as they say.
     pub takers: Vec<NodeId>,
+    /// The others that are heard, and why they could not, as far as they say.
+    pub not_takers: Vec<(NodeId, Option<WhyNot>)>,
     /// Peers that say they are active.
     pub active_peers: Vec<NodeId>,
     /// What this node's world should be, and whether it is.
@@ -225,6 +227,9 @@ fn group_view(group: &Group, cx: &Context<'_>) -> GroupView {
         takers: members()
             .filter(|peer| peer.report(group.id).is_some_and(|report| report.eligible))
             .map(|peer| peer.id)
+            .collect(),
+        not_takers: members()
+            .filter_map(|peer| Some((peer.id, peer.report(group.id).filter(|it| !it.eligible)?.why_not)))
             .collect(),
         active_peers: members().filter(|peer| peer.says_active(group.id)).map(|peer| peer.id).collect(),
         desired: group.desired.map(|desired| (desired, group.converged)),

@@ -7,14 +7,17 @@ use super::*;
 mod bounds;
 mod ec2;
 mod fencing;
+mod holding;
 mod incidents;
 mod leases;
 mod losers;
 mod moves;
+mod pace;
 mod rows;
 mod sessions;
 mod strict;
 mod table;
+mod views;
 
 use ec2::{Delay, Held, TakeCall};
 
@@ -48,6 +51,10 @@ pub(super) struct World {
     pub(super) notices: Vec<(u8, Notice)>,
     /// When who asked EC2 for the anchor.
     pub(super) reads: Vec<(Time, u8)>,
+    /// When who asked EC2 for whose instance.
+    pub(super) instance_reads: Vec<(Time, u8, u8)>,
+    /// When who read the lease.
+    pub(super) table_reads: Vec<(Time, u8)>,
     /// The numbers of all calls.
     pub(super) numbers: Vec<(u8, u64)>,
     pub(super) takes: Vec<(Time, u8, TakeFrom)>,
@@ -56,6 +63,7 @@ pub(super) struct World {
     /// Nodes whose calls land late.
     pub(super) delays: Vec<Delay>,
     pub(super) tags: Vec<(Time, u8, u64)>,
+    pub(super) own_tags: Vec<(Time, u8)>,
     pub(super) desired: Vec<Option<Desired>>,
     /// Everything that was wanted of whose service.
     pub(super) wishes: Vec<(Time, u8, Desired)>,
@@ -73,7 +81,10 @@ pub(super) struct World {
     pub(super) guards_at: Vec<usize>,
     pub(super) fences: Vec<(Time, u8, u8)>,
     pub(super) fence_answer: Result<(), Failure>,
+    /// Stops, probes and questions about instances are never answered.
+    pub(super) mute: bool,
     pub(super) probe_answers: bool,
+    pub(super) probes: Vec<(Time, u8)>,
     /// What each core is told and decides, if it is recorded.
     tapes: Vec<Option<incidents::Tape>>,
     queue: Vec<(Time, u8, Event)>,
@@ -129,11 +140,14 @@ impl World {
             read_lag: None,
             notices: Vec::new(),
             reads: Vec::new(),
+            instance_reads: Vec::new(),
+            table_reads: Vec::new(),
             numbers: Vec::new(),
             takes: Vec::new(),
             calls: Vec::new(),
             delays: Vec::new(),
             tags: Vec::new(),
+            own_tags: Vec::new(),
             desired: vec![None; nodes],
             wishes: Vec::new(),
             converging: 10,
@@ -146,7 +160,9 @@ impl World {
             guards_at: Vec::new(),
             fences: Vec::new(),
             fence_answer: Ok(()),
+            mute: false,
             probe_answers: true,
+            probes: Vec::new(),
             tapes: (0..nodes).map(|_| None).collect(),
             queue: Vec::new(),
             landing: Vec::new(),
@@ -197,7 +213,8 @@ impl World {
     /// Lets so much time pass.
     pub(super) fn run(&mut self, for_: Duration) {
         let end = self.now + for_;
-        let mut at_once = 0;
+        let (mut turns, mut at_once) = (0u64, 0);
+        let enough = 2000 + 500 * for_.as_secs();
         loop {
             let frozen = &self.frozen;
             let due = self
@@ -219,7 +236,8 @@ impl World {
             let first = [tick, next.map(|(at, _)| at), landing].into_iter().flatten().min();
             let Some(first) = first.filter(|first| *first <= end) else { break };
             at_once = if first > self.now { 0 } else { at_once + 1 };
-            assert!(at_once < 10_000, "the cores go round in circles at {:?}", self.now);
+            turns += 1;
+            assert!(at_once < 1000 && turns < enough, "the cores go round in circles at {:?}", self.now);
             self.now = self.now.max(first);
             if landing.is_some_and(|at| at <= first) {
                 self.land_due();
@@ -232,6 +250,15 @@ impl World {
             }
         }
         self.now = end;
+    }
+
+    /// Lets time pass, a step at a time, until it is so; within ten minutes it has to be.
+    pub(super) fn run_until(&mut self, step: Duration, is_so: impl Fn(&Self) -> bool) {
+        let end = self.now + ms(600_000);
+        while !is_so(self) {
+            assert!(self.now < end, "what is waited for does not come");
+            self.run(step);
+        }
     }
 
     pub(super) fn core(&self, node: u8) -> &Cluster {
@@ -277,7 +304,10 @@ impl World {
                 let known = self.instances[usize::from(whose.0)];
                 let answer = if dark { Err(Failure::Passing) } else { Ok(known) };
                 self.numbers.push((node, call));
-                self.later(5, node, Event::InstanceRead { node: whose, call, answer });
+                self.instance_reads.push((self.now, node, whose.0));
+                if !self.mute {
+                    self.later(5, node, Event::InstanceRead { node: whose, call, answer });
+                }
             }
             Command::TakeAnchor { group, call, from } => {
                 self.numbers.push((node, call));
@@ -293,11 +323,16 @@ impl World {
                 self.later(5, node, Event::CounterWritten { group, ok: !dark });
             }
             Command::WriteOwnTag { group } => {
+                self.own_tags.push((self.now, node));
                 let ok = !(dark || self.tagless);
                 self.later(5, node, Event::OwnTagWritten { group, ok });
             }
             Command::Fence { group, node: whose, call } => {
+                self.numbers.push((node, call));
                 self.fences.push((self.now, node, whose.0));
+                if self.mute {
+                    return;
+                }
                 if self.fence_answer.is_ok() {
                     self.instances[usize::from(whose.0)] = Some(Running::Ending);
                 }
@@ -305,14 +340,21 @@ impl World {
                 self.later(5, node, Event::Fenced { group, node: whose, call, answer });
             }
             Command::Probe { group, call } => {
+                self.numbers.push((node, call));
+                self.probes.push((self.now, node));
                 let answered = self.probe_answers;
-                self.later(20, node, Event::Probed { group, call, answered });
+                if !self.mute {
+                    self.later(20, node, Event::Probed { group, call, answered });
+                }
             }
             Command::ReadLease { group, call } => {
+                self.numbers.push((node, call));
+                self.table_reads.push((self.now, node));
                 let answer = self.table_fails.map_or(Ok(self.table), Err);
                 self.table_later(node, Event::LeaseRead { group, call, answer });
             }
             Command::WriteLease { group, call, expect, lease } => {
+                self.numbers.push((node, call));
                 self.write_sent(table::Write { node, group, call, expect, lease });
             }
             Command::Guard { until, .. } => {

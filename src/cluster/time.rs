@@ -50,3 +50,21 @@ impl Sub<Duration> for Time {
         Self(self.0.saturating_sub(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_neither_wraps_nor_goes_below_zero() {
+        let (at, nanos) = (Time::from_nanos(1000), Duration::from_nanos(300));
+        assert_eq!((at + nanos, at - nanos), (Time::from_nanos(1300), Time::from_nanos(700)));
+        let mut later = at;
+        later += nanos;
+        assert_eq!((later.since(at), at.since(later), later.as_nanos()), (nanos, Duration::ZERO, 1300));
+        assert_eq!(
+            (Time::ZERO - nanos, Time::from_nanos(u64::MAX) + nanos),
+            (Time::ZERO, Time::from_nanos(u64::MAX))
+        );
+    }
+}

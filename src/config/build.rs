@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::file::{File, GroupFile, HookFile, Kind, LeaseFile, Maybe, ProbeFile, ResourceFile, ServiceFile};
+use super::checks::{Check, CheckKind, Http, OnFail, When};
+use super::file::{
+    CheckFile, File, GroupFile, HookFile, Kind, LeaseFile, Maybe, ProbeFile, ResourceFile, ServiceFile,
+};
 use super::report::Written;
 use super::{
     Arbiter, Ask, Aws, Commands, Config, ElasticIp, Group, Heartbeat, Hook, HookWhen, Lease, Node, Ocf,
@@ -54,6 +57,8 @@ fn group(file: GroupFile, nodes: &[Node], lease: &Lease) -> Option<Group> {
         Some(named) => named.value.iter().map(|it| node_id(nodes, &it.value)).collect::<Option<_>>()?,
         None => nodes.iter().map(|node| node_id(nodes, &node.name)).collect::<Option<_>>()?,
     };
+    let moving =
+        file.checks.iter().map(|it| it.asks_what_moves(&file.resources).is_some()).collect::<Vec<_>>();
     let resources = file.resources.into_iter().map(|it| resource(it, nodes)).collect::<Option<Vec<_>>>()?;
     let arbiter = file.arbiter?.value;
     let hooks = file.hooks.into_iter().map(|it| hook(it, arbiter));
@@ -69,6 +74,8 @@ fn group(file: GroupFile, nodes: &[Node], lease: &Lease) -> Option<Group> {
         Some(asterisk) => Some(asterisk.build()?),
         None => None,
     };
+    let checks = file.checks.into_iter().zip(moving).map(|(it, moves)| check(it, moves, service.as_ref()));
+    let checks = checks.collect::<Option<_>>()?;
     Some(Group {
         name: file.name?.value,
         nodes: members,
@@ -85,6 +92,7 @@ fn group(file: GroupFile, nodes: &[Node], lease: &Lease) -> Option<Group> {
         failure_timeout: file.failure_timeout.map(value),
         service,
         asterisk,
+        checks,
         hooks: hooks.collect::<Option<_>>()?,
     })
 }
@@ -143,6 +151,45 @@ fn hook(file: HookFile, arbiter: Arbiter) -> Option<Hook> {
     })
 }
 
+fn check(file: CheckFile, moves: bool, service: Option<&Service>) -> Option<Check> {
+    let word = file.kind()?;
+    let on_fail = file.on_fail(service.is_some())?;
+    let cold = service.is_some_and(|it| it.standby == Standby::Cold);
+    let one_node_only = moves || (cold && on_fail == OnFail::Restart);
+    let every = file.every.map_or_else(|| CheckFile::default_every(word), value);
+    let need = file.need.map(value).unwrap_or_default();
+    let kind = match word {
+        "systemd" => CheckKind::Systemd(file.systemd?.value),
+        "asterisk-ami" => CheckKind::AsteriskAmi,
+        "tcp" => CheckKind::Tcp(all(file.tcp?.value)?, need),
+        "http" => {
+            let (server, path) = file.http?.value;
+            let status = file.status.map(|it| u16::try_from(it.value).ok());
+            let status = if let Some(status) = status { Some(status?) } else { None };
+            CheckKind::Http(Http { server, path, status, body_contains: file.body_contains.map(value) })
+        }
+        "command" => CheckKind::Command(file.command?.value.into_iter().map(value).collect()),
+        "sip-options" => CheckKind::SipOptions(file.sip_options?.value),
+        "ping" => CheckKind::Ping(all(file.ping?.value)?, need),
+        "disk" => CheckKind::Disk(file.disk?.value),
+        "interface" => CheckKind::Interface(file.interface?.value),
+        _ => return None,
+    };
+    Some(Check {
+        name: file.name.map_or_else(|| word.to_owned(), value),
+        kind,
+        every,
+        timeout: file.timeout.map_or_else(|| CheckFile::default_timeout(word, every), value),
+        rise: u32::try_from(file.rise?.value).ok()?,
+        fall: match file.fall {
+            Some(fall) => u32::try_from(fall.value).ok()?,
+            None => CheckFile::default_fall(word),
+        },
+        when: file.when.map_or(if one_node_only { When::Active } else { When::Always }, value),
+        on_fail,
+    })
+}
+
 fn lease(file: LeaseFile) -> Option<Lease> {
     Some(Lease {
         table: file.table?.value,
@@ -156,16 +203,18 @@ fn lease(file: LeaseFile) -> Option<Lease> {
 fn resource(file: ResourceFile, nodes: &[Node]) -> Option<Resource> {
     let name = file.name?.value;
     Some(match file.kind {
-        Kind::ElasticIp { allocation, to } => {
+        Kind::ElasticIp { allocation, to, source_ports } => {
             let to = to?.value.into_iter().map(|(node, to)| Some((node_id(nodes, &node.value)?, to?.value)));
             let to = to.collect::<Option<BTreeMap<_, _>>>()?;
-            Resource::ElasticIp(ElasticIp { name, allocation_id: allocation?.value, to })
+            let source_ports = optional(source_ports)?;
+            Resource::ElasticIp(ElasticIp { name, allocation_id: allocation?.value, to, source_ports })
         }
-        Kind::PrivateIp { address, elastic_ip, guest } => Resource::PrivateIp(PrivateIp {
+        Kind::PrivateIp { address, elastic_ip, guest, source_ports } => Resource::PrivateIp(PrivateIp {
             name,
             address: address?.value,
             elastic_ip: elastic_ip.map(value),
             guest: guest?,
+            source_ports: optional(source_ports)?,
         }),
         Kind::Route { tables, destinations, link } => Resource::Route(Route {
             name,
@@ -183,6 +232,11 @@ fn node_id(nodes: &[Node], name: &str) -> Option<NodeId> {
 
 fn all<T>(list: Vec<Maybe<T>>) -> Option<Vec<T>> {
     list.into_iter().map(|it| it.map(value)).collect()
+}
+
+/// A list that need not be written.
+fn optional<T>(list: Maybe<Vec<Maybe<T>>>) -> Option<Vec<T>> {
+    list.map_or_else(|| Some(Vec::new()), |list| all(list.value))
 }
 
 fn value<T>(written: Written<T>) -> T {

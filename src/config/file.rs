@@ -1,6 +1,7 @@
 //! The file as the operator wrote it: each value in its form, with its place. What is bad or absent is
 //! `None` here and a problem there, so that the rules can look at everything else.
 
+mod checks;
 mod service;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -12,10 +13,13 @@ use toml::de::DeTable;
 use super::asterisk::AsteriskFile;
 use super::forms;
 use super::report::{Problems, Spot, Written};
+use super::source::{SourcePorts, source_ports};
 use super::table::Table;
 use super::{Arbiter, Fencing, WhenFencingFails, WhenIsolated, WhenSilent};
 use crate::cloud::Destination;
 pub(super) use service::{HookFile, ServiceFile};
+
+pub(super) use checks::{CheckFile, KINDS};
 
 /// A value that may be bad.
 pub(super) type Maybe<T> = Option<Written<T>>;
@@ -78,6 +82,7 @@ pub(super) struct GroupFile {
     pub(super) service: Option<ServiceFile>,
     /// `None`: it is not written.
     pub(super) asterisk: Option<AsteriskFile>,
+    pub(super) checks: Vec<CheckFile>,
     /// In the order of the file.
     pub(super) resources: Vec<ResourceFile>,
     pub(super) hooks: Vec<HookFile>,
@@ -109,11 +114,13 @@ pub(super) enum Kind {
     ElasticIp {
         allocation: Maybe<String>,
         to: Maybe<Vec<(Written<String>, Maybe<Ipv4Addr>)>>,
+        source_ports: Maybe<Vec<Maybe<SourcePorts>>>,
     },
     PrivateIp {
         address: Maybe<Ipv4Addr>,
         elastic_ip: Maybe<String>,
         guest: Option<bool>,
+        source_ports: Maybe<Vec<Maybe<SourcePorts>>>,
     },
     Route {
         tables: Maybe<Vec<Maybe<String>>>,
@@ -228,6 +235,7 @@ impl GroupFile {
             failure_timeout: form(table.text("failure-timeout"), forms::duration, problems),
             service: table.written("service").map(|service| ServiceFile::read(&service, problems)),
             asterisk: table.written("asterisk").map(|it| AsteriskFile::read(&it, problems)),
+            checks: table.tables("check").iter().map(|check| CheckFile::read(check, problems)).collect(),
             resources,
             hooks: table.tables("hook").iter().map(|hook| HookFile::read(hook, problems)).collect(),
         }
@@ -274,11 +282,13 @@ impl ResourceFile {
                     let pairs = pairs.map(|(node, to)| (node, form(Some(to), forms::ipv4, problems)));
                     Written { value: pairs.collect(), spot }
                 }),
+                source_ports: form_list(table.list("source-ports"), source_ports, problems),
             },
             "private-ip" => Kind::PrivateIp {
                 address: form(table.text("address"), forms::ipv4, problems),
                 elastic_ip: form(table.text("elastic-ip"), forms::allocation_id, problems),
                 guest: table.switch("guest"),
+                source_ports: form_list(table.list("source-ports"), source_ports, problems),
             },
             _ => Kind::Route {
                 tables: form_list(table.list("tables"), forms::route_table, problems),

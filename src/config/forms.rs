@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::checks::Sip;
 use super::report::{Refusal, refuse};
+use super::source::Transport;
 use crate::cloud::Destination;
 
 /// A name: short enough for tags and tables, and never taken for an option of the command line.
@@ -104,6 +106,70 @@ pub(super) fn udp_service(text: &str) -> Result<SocketAddr, Refusal> {
             "write it like \"udp:203.0.113.10:5060\"; for another protocol there is tcp or command",
         ),
     }
+}
+
+/// Who is asked by SIP, and over what.
+pub(super) fn sip(text: &str) -> Result<Sip, Refusal> {
+    let transports = [("udp:", Transport::Udp), ("tcp:", Transport::Tcp)];
+    for (prefix, transport) in transports {
+        if let Some(rest) = text.strip_prefix(prefix) {
+            return service_address(rest).map(|address| Sip { transport, address });
+        }
+    }
+    refuse(
+        "SIP is asked over UDP or TCP: udp:ADDRESS:PORT or tcp:ADDRESS:PORT",
+        "write it like \"udp:127.0.0.1:5060\"",
+    )
+}
+
+/// A URL that is asked in clear: the server, and path with query.
+pub(super) fn http(text: &str) -> Result<(SocketAddr, String), Refusal> {
+    let rule = "a URL that begins with http://, whose host is an address; names are not looked up";
+    let remedy = "write it like \"http://127.0.0.1:8080/health\"";
+    if text.starts_with("https://") {
+        let remedy =
+            "ask it in clear on loopback, or with a program: command = [\"curl\", \"-fsS\", \"https://…\"]";
+        return refuse("only http:// is asked here, without TLS", remedy);
+    }
+    let Ok(url) = text.parse::<hyper::Uri>() else { return refuse(rule, remedy) };
+    let server = url.authority().filter(|it| url.scheme_str() == Some("http") && !it.as_str().contains('@'));
+    let Some(server) = server else { return refuse(rule, remedy) };
+    let Ok(host) = server.host().trim_matches(['[', ']']).parse::<IpAddr>() else {
+        return refuse(rule, remedy);
+    };
+    address(&host.to_string())?;
+    let path = url.path_and_query().map_or("/", |it| it.as_str()).to_owned();
+    match server.port_u16().unwrap_or(80) {
+        0 => refuse(rule, remedy),
+        port => Ok((SocketAddr::new(host, port), path)),
+    }
+}
+
+/// An address that is asked by ICMP echo.
+pub(super) fn ping(text: &str) -> Result<IpAddr, Refusal> {
+    match address(text) {
+        Err(_) if text.parse::<SocketAddr>().is_ok() => {
+            refuse("ICMP has no ports", "write the address alone, or ask by tcp = \"ADDRESS:PORT\"")
+        }
+        other => other,
+    }
+}
+
+/// The name of a network interface (at most 15 bytes, netdevice(7)), or its link address in small letters.
+pub(super) fn interface(text: &str) -> Result<String, Refusal> {
+    let octets: Vec<&str> = text.split(':').collect();
+    let hex = |it: &&str| it.len() == 2 && it.bytes().all(|b| b.is_ascii_hexdigit());
+    if octets.len() == 6 && octets.iter().all(hex) {
+        return Ok(text.to_ascii_lowercase());
+    }
+    let allowed = |c: char| c.is_ascii_graphic() && c != '/' && c != ':';
+    if (1..=15).contains(&text.len()) && text.chars().all(allowed) && text != "." && text != ".." {
+        return Ok(text.to_owned());
+    }
+    refuse(
+        "the name of a network interface, or its link address",
+        "write it like \"ens5\" or \"02:1a:2b:3c:4d:5e\"; `ip link` shows both",
+    )
 }
 
 /// A service unit of systemd (systemd.unit(5)).
@@ -385,6 +451,37 @@ mod tests {
         assert_eq!(duration_or("never", "never").unwrap(), None);
         assert_eq!(duration_or("10m", "never").unwrap(), Some(Duration::from_mins(10)));
         assert!(duration_or("none", "never").is_err());
+    }
+
+    #[test]
+    fn what_checks_ask() {
+        for good in ["udp:127.0.0.1:5060", "tcp:[fd00::1]:5060"] {
+            assert_eq!(sip(good).unwrap().to_string(), good);
+        }
+        for bad in ["127.0.0.1:5060", "tls:127.0.0.1:5061", "udp:sip.example.com:5060", "udp:10.0.0.1:0"] {
+            assert!(sip(bad).is_err(), "{bad}");
+        }
+        let asked = |text: &str| http(text).map(|(server, path)| format!("{server} {path}"));
+        assert_eq!(asked("http://127.0.0.1:8080/health?deep").unwrap(), "127.0.0.1:8080 /health?deep");
+        assert_eq!(asked("http://[fd00::1]").unwrap(), "[fd00::1]:80 /");
+        for bad in [
+            "https://127.0.0.1/",
+            "http://localhost/",
+            "127.0.0.1:80",
+            "http://u:p@127.0.0.1/",
+            "ftp://127.0.0.1/",
+            "http://127.0.0.1:0/",
+            "",
+        ] {
+            assert!(http(bad).is_err(), "{bad}");
+        }
+        assert!(http("https://127.0.0.1/").unwrap_err().rule.contains("without TLS"));
+        assert!(ping("10.0.1.1").is_ok() && ping("fd00::1").is_ok() && ping("10.0.1.1:7").is_err());
+        assert_eq!(interface("02:1A:2B:3C:4D:5E").unwrap(), "02:1a:2b:3c:4d:5e");
+        assert_eq!(interface("ens5").unwrap(), "ens5");
+        for bad in ["", "a/b", "02:1a:2b:3c:4d", "a-name-that-is-too-long", "a b", ".."] {
+            assert!(interface(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

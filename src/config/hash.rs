@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::{Arbiter, Config, Fencing, Group, HookFailure, HookWhen, Resource, Run, Service};
+use super::{Arbiter, Check, Config, Fencing, Group, HookFailure, HookWhen, Resource, Run, Service};
 
 impl Config {
     /// A hash over the effective values that must agree on all nodes: everything but key file, socket,
@@ -43,8 +43,14 @@ impl Config {
             line(format!("group {} {} {} {silent} {isolated}", group.name, words(&nodes), group.anchor));
             for resource in &group.resources {
                 line(resource_line(resource));
+                if !resource.source_ports().is_empty() {
+                    line(format!("source-ports {}", words(resource.source_ports())));
+                }
             }
             safety_lines(group).into_iter().for_each(&mut line);
+            for check in &group.checks {
+                line(check_line(check));
+            }
             for hook in &group.hooks {
                 line(format!("hook {:?} {:?} {}", hook.on, hook.run, hook.timeout.as_nanos()));
             }
@@ -123,6 +129,13 @@ fn hook_lines(group: &Group) -> Vec<String> {
         lines.push(super::asterisk::agreed(asterisk));
     }
     lines
+}
+
+fn check_line(check: &Check) -> String {
+    let (every, timeout) = (check.every.as_nanos(), check.timeout.as_nanos());
+    let (when, on_fail) = (check.when.word(), check.on_fail.word());
+    let (name, kind) = (&check.name, &check.kind);
+    format!("check {name} {kind:?} {every} {timeout} {} {} {when} {on_fail}", check.rise, check.fall)
 }
 
 fn resource_line(resource: &Resource) -> String {

@@ -2,6 +2,7 @@
 
 mod asterisk;
 mod build;
+mod checks;
 pub mod error;
 mod file;
 mod forms;
@@ -16,6 +17,7 @@ mod safety;
 pub mod schema;
 mod service;
 mod show;
+mod source;
 mod table;
 
 use std::collections::BTreeMap;
@@ -27,11 +29,13 @@ use crate::cloud::Destination;
 use crate::cluster::NodeId;
 
 pub use asterisk::{Asterisk, Registrations};
+pub use checks::{Check, CheckKind, Http, Need, OnFail, Sip, When};
 pub use error::{ConfigError, Problem};
 pub use keys::{Keys, check_key_file};
 pub use own_node::OwnNodeError;
 pub use safety::{Arbiter, Ask, Fencing, Lease, Probe, WhenFencingFails, WhenIsolated, WhenSilent};
 pub use service::{Commands, Hook, HookEvent, HookFailure, HookWhen, Ocf, Run, Service, Standby};
+pub use source::{SourcePorts, Transport};
 
 /// A duration as the file has it ("250ms", 1ms to 24h).
 ///
@@ -137,6 +141,8 @@ pub struct Group {
     pub service: Option<Service>,
     /// That service is Asterisk, and is spoken to.
     pub asterisk: Option<Asterisk>,
+    /// What is asked, again and again, on this node and of others.
+    pub checks: Vec<Check>,
     /// Programs that run when this node becomes active or standby.
     pub hooks: Vec<Hook>,
 }
@@ -161,6 +167,15 @@ impl Resource {
             Self::Route(it) => &it.name,
         }
     }
+
+    /// The local ports whose packets leave from its address.
+    pub fn source_ports(&self) -> &[SourcePorts] {
+        match self {
+            Self::ElasticIp(it) => &it.source_ports,
+            Self::PrivateIp(it) => &it.source_ports,
+            Self::Route(_) => &[],
+        }
+    }
 }
 
 /// An Elastic IP.
@@ -172,6 +187,8 @@ pub struct ElasticIp {
     pub allocation_id: String,
     /// The private address that it goes to, per node of the group.
     pub to: BTreeMap<NodeId, Ipv4Addr>,
+    /// What leaves from these local ports leaves from the node's own address in `to`.
+    pub source_ports: Vec<SourcePorts>,
 }
 
 /// A secondary private IPv4 address.
@@ -185,6 +202,8 @@ pub struct PrivateIp {
     pub elastic_ip: Option<String>,
     /// Whether the address is set up on the guest's interface (default true).
     pub guest: bool,
+    /// What leaves from these local ports leaves from the address.
+    pub source_ports: Vec<SourcePorts>,
 }
 
 /// A set of routes.

@@ -2,7 +2,7 @@
 //! defaults, and README's table is compared with it.
 
 use Absent::{Default, Means, Refused};
-use Form::{Duration, Integer, List, Map, Switch, Table, Tables, Text};
+use Form::{Duration, Integer, List, Map, OneOrMore, Switch, Table, Tables, Text};
 
 /// One key.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +32,8 @@ pub enum Form {
     Switch,
     /// A list of texts.
     List,
+    /// A text, or a list of texts.
+    OneOrMore,
     /// A table of texts with keys of the operator's choice.
     Map,
     /// A table, once.
@@ -64,7 +66,7 @@ impl Key {
             Means(words) => words.to_owned(),
             Default(value) => match self.form {
                 Integer | Switch => format!("`{value}`"),
-                Text | Duration | List | Map | Table | Tables => {
+                Text | Duration | List | OneOrMore | Map | Table | Tables => {
                     format!("`\"{value}\"`")
                 }
             },
@@ -142,15 +144,37 @@ pub const KEYS: &[Key] = &[
     key("group.asterisk", "secret-file", Text, Default("/etc/standin/ami.secret"), "its secret, mode 0600"),
     key("group.asterisk", "registrations", Text, Default("auto"), "`auto`: outbound registrations are made on the active node and on no other; `off`: they are left alone"),
     key("group.asterisk", "config", Text, Default("/etc/asterisk"), "its configuration, for the warnings of `standin config check`"),
+    key("group", "check", Tables, Means("none"), "what is asked again and again; each has one of `systemd`, `tcp`, `http`, `command`, `sip-options`, `asterisk-ami`, `ping`, `disk` and `interface`"),
+    key("group.check", "name", Text, Means("its kind"), "its name, its own in the group"),
+    key("group.check", "systemd", Text, Means("none"), "another systemd unit than the service's own, `….service`; systemd tells of each change"),
+    key("group.check", "tcp", OneOrMore, Means("none"), "connects: `ADDRESS:PORT`, one or several"),
+    key("group.check", "http", Text, Means("none"), "GET `http://ADDRESS[:PORT]/PATH`; no https"),
+    key("group.check", "status", Integer, Means("200 to 399"), "with `http`: the status that is good"),
+    key("group.check", "body-contains", Text, Means("none"), "with `http`: what the first 64 KiB of the body have to contain"),
+    key("group.check", "command", List, Means("none"), "program and arguments, no shell; exit codes as OCF: 0 ok, 190 and 191 degraded, 126 and 127 (it cannot run) unknown, others failed"),
+    key("group.check", "sip-options", Text, Means("none"), "asks by SIP OPTIONS: `udp:ADDRESS:PORT` or `tcp:ADDRESS:PORT`; any response is life"),
+    key("group.check", "asterisk-ami", Switch, Means("none"), "`true`: logs in by `[group.asterisk]`, waits for FullyBooted, asks Ping and CoreStatus"),
+    key("group.check", "ping", OneOrMore, Means("none"), "asks by ICMP echo: addresses, one or several"),
+    key("group.check", "need", Text, Means("`any`"), "with several targets of `tcp` or `ping`: `any` of them has to answer, or `all`"),
+    key("group.check", "disk", Text, Means("none"), "writes, flushes and reads a small file in this folder"),
+    key("group.check", "interface", Text, Means("none"), "a network interface that is up, with carrier: its name, or its link address"),
+    key("group.check", "every", Duration, Means("2s; `disk` 10s"), "from the start of one run to the start of the next, 100ms to 1h; not with `systemd`"),
+    key("group.check", "timeout", Duration, Means("1s, `disk` 5s; at most `every`"), "a run ends after this, 10ms to `every`; not with `systemd`"),
+    key("group.check", "rise", Integer, Default("1"), "so many good results in a row end a failure"),
+    key("group.check", "fall", Integer, Means("3; `systemd` 1"), "so many failed results in a row are a failure"),
+    key("group.check", "when", Text, Means("`always`; `active` for an address that moves, and for a cold service"), "it runs where the group is `active`, where it is `standby`, or `always`"),
+    key("group.check", "on-fail", Text, Means("`restart`; `move` for `ping`, `disk`, `interface`, and without `[group.service]`"), "`restart` the service and count; `move` the group, if another node is eligible; `report` only"),
     key("group", "elastic-ip", Tables, Means("none"), "an Elastic IP that is re-associated"),
     key("group.elastic-ip", "name", Text, Refused, "its name"),
     key("group.elastic-ip", "allocation-id", Text, Refused, "`eipalloc-…`"),
     key("group.elastic-ip", "to", Map, Refused, "per node of the group, the private address that it goes to: not the first link's, and not one that moves"),
+    key("group.elastic-ip", "source-ports", List, Means("none"), "as in `[[group.private-ip]]`, for the node's own address in `to`"),
     key("group", "private-ip", Tables, Means("none"), "a secondary private IPv4 address that is reassigned; all nodes in its subnet"),
     key("group.private-ip", "name", Text, Refused, "its name"),
     key("group.private-ip", "address", Text, Refused, "the address that moves"),
     key("group.private-ip", "elastic-ip", Text, Means("none"), "allocation id of the Elastic IP that rides on it"),
     key("group.private-ip", "guest", Switch, Default("true"), "whether the agent also sets the address up on the node's own interface"),
+    key("group.private-ip", "source-ports", List, Means("none"), "local ports (`udp:5060`, `udp:10000-20000`, `tcp:…`): what a service that is bound to no address sends from them leaves from this one"),
     key("group", "route", Tables, Means("none"), "routes that are pointed at the active node's interface"),
     key("group.route", "name", Text, Refused, "its name"),
     key("group.route", "tables", List, Refused, "route tables, `rtb-…`"),
@@ -177,8 +201,7 @@ pub const KEYS: &[Key] = &[
 
 /// Keys that operators will know from the plan or from elsewhere, and that this version does not have:
 /// table, name, what to do meanwhile.
-pub(super) const LATER: &[(&str, &str, &str)] =
-    &[("group", "check", "leave it out: this version does not watch services")];
+pub(super) const LATER: &[(&str, &str, &str)] = &[];
 
 /// Words that other programs have for our keys: table, their word, ours.
 pub(super) const ELSEWHERE: &[(&str, &str, &str)] = &[

@@ -1,6 +1,8 @@
 //! The effective configuration as a file: every default filled in, so that it can be read, compared and
 //! used again.
 
+mod checks;
+
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
@@ -72,6 +74,7 @@ impl Config {
         }
         page.value("failback", group.failback.map_or_else(|| quoted("never"), duration));
         show_service(group, page);
+        group.checks.iter().for_each(|check| checks::show(check, page));
         for resource in &group.resources {
             match resource {
                 Resource::ElasticIp(it) => {
@@ -81,6 +84,7 @@ impl Config {
                     let to: Vec<String> =
                         it.to.iter().map(|(node, to)| format!("{} = \"{to}\"", name_of(node))).collect();
                     page.value("to", format!("{{ {} }}", to.join(", ")));
+                    page.value("source-ports", list(&it.source_ports));
                 }
                 Resource::PrivateIp(it) => {
                     page.table("[[group.private-ip]]");
@@ -88,6 +92,7 @@ impl Config {
                     page.value("address", quoted(&it.address.to_string()));
                     page.optional("elastic-ip", it.elastic_ip.as_deref(), "none");
                     page.value("guest", it.guest);
+                    page.value("source-ports", list(&it.source_ports));
                 }
                 Resource::Route(it) => {
                     page.table("[[group.route]]");

@@ -87,6 +87,15 @@ impl<'a> Table<'a> {
         Some(Written { value: texts.collect(), spot: value_spot(self.key(name), value) })
     }
 
+    /// A text, or a list of texts.
+    pub(super) fn one_or_more(&self, name: &str) -> Option<Written<Vec<Written<String>>>> {
+        let value = self.value(name)?;
+        match text_at(self.key(name), value) {
+            Some(one) => Some(Written { spot: one.spot.clone(), value: vec![one] }),
+            None => self.list(name),
+        }
+    }
+
     /// A table of texts: each name with its place, and its value with its place.
     pub(super) fn map(&self, name: &str) -> Option<Written<Pairs>> {
         let value = self.value(name)?;
@@ -166,7 +175,7 @@ impl<'a> Table<'a> {
                     }
                 }
             }
-            (Form::List, DeValue::Array(array)) => {
+            (Form::List | Form::OneOrMore, DeValue::Array(array)) => {
                 array.iter().filter(|it| !it.get_ref().is_str()).for_each(|it| wrong_kind(key, it, problems));
             }
             (Form::Map, DeValue::Table(entries)) => {
@@ -175,16 +184,23 @@ impl<'a> Table<'a> {
                     .filter(|it| !it.get_ref().is_str())
                     .for_each(|it| wrong_kind(key, it, problems));
             }
-            (Form::Text | Form::Duration, DeValue::String(_))
+            (Form::Text | Form::Duration | Form::OneOrMore, DeValue::String(_))
             | (Form::Integer, DeValue::Integer(_))
             | (Form::Switch, DeValue::Boolean(_)) => {}
             (Form::Table | Form::Tables, _) => {
                 let spot = Spot { key: path.clone(), range: name.span(), is_value: false };
                 problems.add(&spot, kind_rule(key), format!("write {}", example(key)));
             }
-            (Form::Text | Form::Duration | Form::Integer | Form::Switch | Form::List | Form::Map, _) => {
-                wrong_kind(key, value, problems);
-            }
+            (
+                Form::Text
+                | Form::Duration
+                | Form::Integer
+                | Form::Switch
+                | Form::List
+                | Form::OneOrMore
+                | Form::Map,
+                _,
+            ) => wrong_kind(key, value, problems),
         }
     }
 
@@ -236,6 +252,7 @@ fn kind_rule(key: &Key) -> String {
         Form::Integer => "a whole number",
         Form::Switch => "true or false",
         Form::List => "a list of texts",
+        Form::OneOrMore => "a text in quotes, or a list of texts",
         Form::Map => "a table of texts",
         Form::Table => "a table that is written once",
         Form::Tables => "a table that may be written more than once",
@@ -270,6 +287,7 @@ fn example(key: &Key) -> String {
         },
         Form::Switch => format!("{name} = true, or false"),
         Form::List => format!("{name} = [\"…\", \"…\"]"),
+        Form::OneOrMore => format!("{name} = \"…\", or [\"…\", \"…\"]"),
         Form::Map => format!("{name} = {{ node-a = \"…\", node-b = \"…\" }}"),
         Form::Table => format!("[{}]", key.path()),
         Form::Tables => format!("[[{}]]", key.path()),

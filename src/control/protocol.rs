@@ -9,7 +9,15 @@
 //! skips what it does not know. All durations are in the unit that ends their name; ages count back from
 //! the moment of the answer. Nodes and groups go by the names of the configuration file.
 
+mod asterisk;
+mod checks;
+mod nodes;
+
 use serde::{Deserialize, Serialize};
+
+pub use asterisk::{Draining, Registration};
+pub use checks::Check;
+pub use nodes::{Link, Node};
 
 /// The version of requests, answers and of the JSON of `standin status --json`.
 pub const VERSION: u32 = 1;
@@ -191,30 +199,9 @@ pub struct Group {
     /// A switchover waits for the calls.
     #[serde(default)]
     pub draining: Option<Draining>,
-}
-
-/// One outbound registration of Asterisk.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Registration {
-    /// Its section in pjsip.conf.
-    pub name: String,
-    /// As Asterisk calls it: "Registered", "Unregistered", "Rejected".
-    pub state: String,
-    /// For how long.
-    pub since_ms: u64,
-    /// How long it took since this node had asked for it.
-    pub took_ms: Option<u64>,
-}
-
-/// A drain that is under way.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Draining {
-    /// Channels that are still up.
-    pub calls: u32,
-    /// Then the group is handed over anyway.
-    pub left_ms: u64,
-    /// To which node; `None`: the best one.
-    pub to: Option<String>,
+    /// What is asked on this node again and again, in the order of the file.
+    #[serde(default)]
+    pub checks: Vec<Check>,
 }
 
 /// What is known of the anchor.
@@ -301,68 +288,6 @@ pub struct Hook {
     pub took_us: u64,
     /// How long ago it ended.
     pub age_ms: u64,
-}
-
-/// One node.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Node {
-    /// Its name.
-    pub name: String,
-    /// "this node", "online", "late", "lost", "left", "never seen", "key mismatch", "restarting".
-    pub state: String,
-    /// How long ago it was last heard.
-    pub heard_ms: Option<u64>,
-    /// Whether it hears this node; `None`: it is not heard.
-    pub hears_us: Option<bool>,
-    /// Whether its effective configuration is the same as ours; `None`: it was not heard.
-    pub same_config: Option<bool>,
-    /// Its EC2 instance.
-    pub instance: Option<String>,
-    /// Its network interfaces.
-    pub interfaces: Vec<String>,
-    /// The links to it.
-    pub links: Vec<Link>,
-}
-
-/// One link between this node and another.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Link {
-    /// Its place in the nodes' `links`, from 0.
-    pub link: u8,
-    /// Our address.
-    pub ours: String,
-    /// The other node's address.
-    pub theirs: String,
-    /// "up", "late", "lost", "never seen".
-    pub state: String,
-    /// For how long.
-    pub since_ms: u64,
-    /// How long ago something was heard on it.
-    pub heard_ms: Option<u64>,
-    /// Smoothed round-trip time.
-    pub rtt_us: Option<u64>,
-    /// Heartbeats that arrived.
-    pub received: u64,
-    /// Heartbeats that never arrived.
-    pub missed: u64,
-    /// Of a hundred heartbeats so many never arrived.
-    pub loss_percent: f64,
-    /// Datagrams that came twice or out of order.
-    pub replayed: u64,
-    /// Datagrams from its address that were refused, most often because they did not authenticate.
-    pub refused: u64,
-    /// Why the last of those was refused.
-    pub refused_because: Option<String>,
-    /// How often it was late.
-    pub late: u64,
-    /// How often it was lost.
-    pub lost: u64,
-    /// 99 of 100 gaps between heartbeats are not longer.
-    pub gap_p99_us: Option<u64>,
-    /// The longest gap.
-    pub gap_longest_us: Option<u64>,
-    /// The dead-after that these gaps advise; `None`: fewer than 1000 were seen.
-    pub advised_dead_after_ms: Option<u64>,
 }
 
 /// The last error of one kind of call.

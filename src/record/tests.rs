@@ -18,6 +18,7 @@ fn beat(sequence: u64, goodbye: bool) -> Heartbeat {
         role: Role::Active,
         term: 7,
         eligible: true,
+        why_not: None,
         fit: true,
         owner: Some(Owner::Theirs(NodeId(1))),
         fail_count: 2,

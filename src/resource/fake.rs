@@ -169,6 +169,7 @@ pub(super) fn elastic_ip() -> config::Resource {
         name: "trunk".to_owned(),
         allocation_id: "eipalloc-1".to_owned(),
         to: [(NodeId(0), ip("10.0.1.20")), (NodeId(1), ip("10.0.1.21"))].into(),
+        source_ports: Vec::new(),
     })
 }
 
@@ -178,6 +179,7 @@ pub(super) fn private_ip(rider: Option<&str>) -> config::Resource {
         address: ip("10.0.1.100"),
         elastic_ip: rider.map(str::to_owned),
         guest: true,
+        source_ports: Vec::new(),
     })
 }
 

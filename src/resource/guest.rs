@@ -1,9 +1,12 @@
 //! The guest's own address: EC2 delivers packets for a secondary private address to the interface, and the
 //! kernel takes them only if it has the address too. DHCP does not bring it, and programs that look after
-//! secondary addresses (amazon-ec2-net-utils, cloud-netconfig) may take it away: it is put back.
+//! secondary addresses (amazon-ec2-net-utils, cloud-netconfig) may take it away: it is put back. So is what makes
+//! packets leave from it ([`source`]).
+
+pub mod source;
 
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 use std::time::Duration;
@@ -37,21 +40,34 @@ pub struct GuestAddress {
     pub address: Ipv4Addr,
 }
 
-/// Addresses that this node has an opinion about: `true` there, `false` not there. Any other address is
-/// left alone.
-pub type Wanted = Vec<(GuestAddress, bool)>;
+/// Things that this node has an opinion about: `true` there, `false` not there. Anything else is left alone.
+pub type Wanted<T = GuestAddress> = Vec<(T, bool)>;
+
+/// What can be there or not on the guest, and is kept so.
+pub trait Kept: Clone + Eq + Send + Sync {
+    /// Whose messages tell of changes.
+    const GROUPS: &'static [MulticastGroup];
+    /// What comes within this time after such a message is looked at together with it.
+    const PAUSE: Duration;
+
+    /// Whether it may have been changed.
+    fn concerns(message: &RouteNetlinkMessage) -> bool;
+
+    /// Brings it about; answers whether something had to be changed.
+    fn converge(&self, guest: &Guest, want: bool) -> impl Future<Output = Result<bool, GuestError>> + Send;
+}
 
 /// What [`keep`] has done, or could not do.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum GuestEvent {
+pub enum GuestEvent<T = GuestAddress> {
     /// It was added.
-    Added(GuestAddress),
+    Added(T),
     /// It had been there and was gone: another program took it, and it was put back.
-    PutBack(GuestAddress),
+    PutBack(T),
     /// It was removed.
-    Removed(GuestAddress),
+    Removed(T),
     /// It could not be brought about; told once until it changes, tried again every ten seconds.
-    Failed(GuestAddress, GuestError),
+    Failed(T, GuestError),
 }
 
 /// Why an address could not be seen, added or removed.
@@ -61,6 +77,10 @@ pub enum GuestError {
     NoInterface(String),
     /// The process may not.
     NotPermitted,
+    /// The interface lacks an address that packets are to leave from.
+    NotThere(Ipv4Addr),
+    /// No subnet of the interface contains it.
+    NoSubnet(Ipv4Addr),
     /// The kernel's own words.
     Netlink(String),
 }
@@ -74,8 +94,18 @@ impl fmt::Display for GuestError {
                  interface that holds the address; attach it, or bring its driver up"
             ),
             Self::NotPermitted => f.write_str(
-                "changing addresses needs CAP_NET_ADMIN; run as root, or with \
-                 AmbientCapabilities=CAP_NET_ADMIN in the unit, or set `guest = false`",
+                "changing addresses and routes needs CAP_NET_ADMIN; run as root, or with \
+                 AmbientCapabilities=CAP_NET_ADMIN in the unit, or set `guest = false` and no `source-ports`",
+            ),
+            Self::NotThere(address) => write!(
+                f,
+                "packets cannot leave from {address}: the guest's interface does not have it; add it to the \
+                 interface's configuration, or let the agent set it up (`guest = true`)"
+            ),
+            Self::NoSubnet(address) => write!(
+                f,
+                "no subnet of the guest's interface contains {address}, so there is no route for what leaves \
+                 from it"
             ),
             Self::Netlink(message) => write!(f, "netlink: {message}"),
         }
@@ -84,38 +114,39 @@ impl fmt::Display for GuestError {
 
 impl std::error::Error for GuestError {}
 
-/// Brings the guest's addresses to what is wanted, and keeps them so: it converges on the latest value, puts
-/// back what another program removes, and tells what it did. Ends when the sender of `wanted` is gone.
+/// Brings the guest to what is wanted, and keeps it so: it converges on the latest value, puts back what
+/// another program removes, and tells what it did. Ends when the sender of `wanted` is gone.
 ///
 /// # Errors
 /// [`GuestError::Netlink`] if netlink itself cannot be used.
-pub async fn keep(
-    mut wanted: watch::Receiver<Wanted>,
-    mut tell: impl FnMut(GuestEvent),
+pub async fn keep<T: Kept>(
+    mut wanted: watch::Receiver<Wanted<T>>,
+    mut tell: impl FnMut(GuestEvent<T>),
 ) -> Result<(), GuestError> {
     let guest = Guest::open()?;
-    let mut watch = Watch::open()?;
-    let mut past: Vec<(GuestAddress, Result<bool, GuestError>)> = Vec::new();
+    let mut watch = Watch::open(T::GROUPS, T::concerns)?;
+    let mut past: Vec<(T, Result<bool, GuestError>)> = Vec::new();
     loop {
         let now = wanted.borrow_and_update().clone();
         let mut present = Vec::with_capacity(now.len());
-        for (address, want) in now {
-            let before = past.iter().find(|(it, _)| *it == address).map(|(_, result)| result);
-            let result = guest.converge(&address, want).await;
+        for (thing, want) in now {
+            let before = past.iter().find(|(it, _)| *it == thing).map(|(_, result)| result);
+            let result = thing.converge(&guest, want).await;
             match (&result, before) {
-                (Ok(true), Some(Ok(was))) if want && *was => tell(GuestEvent::PutBack(address.clone())),
-                (Ok(true), _) if want => tell(GuestEvent::Added(address.clone())),
-                (Ok(true), _) => tell(GuestEvent::Removed(address.clone())),
+                (Ok(true), Some(Ok(was))) if want && *was => tell(GuestEvent::PutBack(thing.clone())),
+                // What failed before is well again, by whomever.
+                (Ok(true), _) | (Ok(false), Some(Err(_))) if want => tell(GuestEvent::Added(thing.clone())),
+                (Ok(true), _) | (Ok(false), Some(Err(_))) => tell(GuestEvent::Removed(thing.clone())),
                 (Ok(false), _) => {}
                 (Err(error), Some(Err(told))) if error == told => {}
-                (Err(error), _) => tell(GuestEvent::Failed(address.clone(), error.clone())),
+                (Err(error), _) => tell(GuestEvent::Failed(thing.clone(), error.clone())),
             }
-            present.push((address, result.map(|_changed| want)));
+            present.push((thing, result.map(|_changed| want)));
         }
         past = present;
         tokio::select! {
             changed = wanted.changed() => if changed.is_err() { return Ok(()) },
-            () = watch.changed() => {}
+            () = watch.changed() => tokio::time::sleep(T::PAUSE).await,
             () = tokio::time::sleep(RECHECK) => {}
         }
     }
@@ -170,7 +201,7 @@ impl Guest {
         self.converge(wanted, false).await.map(drop)
     }
 
-    /// Answers whether something had to be changed.
+    /// Adds or removes the address, with whatever prefix; answers whether something had to be changed.
     async fn converge(&self, wanted: &GuestAddress, want: bool) -> Result<bool, GuestError> {
         let index = self.index(&wanted.mac).await?;
         let found = self.found(index, wanted.address).await?;
@@ -204,16 +235,24 @@ impl Guest {
     }
 }
 
-/// Notices when an IPv4 address of the guest has been removed.
-pub struct Watch {
-    messages: Pin<Box<dyn Stream<Item = (NetlinkMessage<RouteNetlinkMessage>, SocketAddr)> + Send>>,
-    connection: JoinHandle<()>,
+impl Kept for GuestAddress {
+    const GROUPS: &'static [MulticastGroup] = &[MulticastGroup::Ipv4Ifaddr];
+    const PAUSE: Duration = Duration::ZERO;
+
+    fn concerns(message: &RouteNetlinkMessage) -> bool {
+        matches!(message, RouteNetlinkMessage::DelAddress(_))
+    }
+
+    async fn converge(&self, guest: &Guest, want: bool) -> Result<bool, GuestError> {
+        guest.converge(self, want).await
+    }
 }
 
-impl fmt::Debug for Watch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch").finish_non_exhaustive()
-    }
+/// Notices when something of the guest may have been changed.
+struct Watch {
+    messages: Pin<Box<dyn Stream<Item = (NetlinkMessage<RouteNetlinkMessage>, SocketAddr)> + Send>>,
+    connection: JoinHandle<()>,
+    concerns: fn(&RouteNetlinkMessage) -> bool,
 }
 
 impl Drop for Watch {
@@ -223,34 +262,29 @@ impl Drop for Watch {
 }
 
 impl Watch {
-    /// Listens to the kernel's group of IPv4 address changes. Needs a tokio runtime, and no privilege.
-    ///
-    /// # Errors
-    /// [`GuestError::Netlink`].
-    pub fn open() -> Result<Self, GuestError> {
-        let (connection, _, messages) = rtnetlink::new_multicast_connection(&[MulticastGroup::Ipv4Ifaddr])
-            .map_err(|it| GuestError::Netlink(it.to_string()))?;
-        Ok(Self { messages: Box::pin(messages), connection: tokio::spawn(connection) })
+    /// Listens to these groups of the kernel's, for messages of concern. Needs a tokio runtime, no privilege.
+    fn open(
+        groups: &[MulticastGroup],
+        concerns: fn(&RouteNetlinkMessage) -> bool,
+    ) -> Result<Self, GuestError> {
+        let (connection, _, messages) =
+            rtnetlink::new_multicast_connection(groups).map_err(|it| GuestError::Netlink(it.to_string()))?;
+        Ok(Self { messages: Box::pin(messages), connection: tokio::spawn(connection), concerns })
     }
 
-    /// Ends when an address was removed, or when notifications were lost. Cancel safe. If the kernel's side
-    /// has gone it never ends: whoever waits has a clock too.
-    pub async fn changed(&mut self) {
+    /// Ends when there is such a message, or when messages were lost. Cancel safe. If the kernel's side has
+    /// gone it never ends: whoever waits has a clock too.
+    async fn changed(&mut self) {
+        let mut next = async || poll_fn(|context| self.messages.as_mut().poll_next(context)).await;
         loop {
-            match poll_fn(|context| self.messages.as_mut().poll_next(context)).await {
-                Some((message, _)) if is_removal(&message) => return,
+            match next().await.map(|(message, _)| message.payload) {
+                Some(NetlinkPayload::InnerMessage(it)) if (self.concerns)(&it) => return,
+                Some(NetlinkPayload::Overrun(_)) => return,
                 Some(_) => {}
                 None => std::future::pending().await,
             }
         }
     }
-}
-
-fn is_removal(message: &NetlinkMessage<RouteNetlinkMessage>) -> bool {
-    matches!(
-        message.payload,
-        NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelAddress(_)) | NetlinkPayload::Overrun(_)
-    )
 }
 
 fn has_mac(link: &LinkMessage, mac: &str) -> bool {

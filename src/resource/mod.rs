@@ -5,7 +5,7 @@
 //! - [`anchor`]: who holds the anchor, and taking it in one atomic call.
 //! - [`rest`]: everything else, at the same time, by the anchor's holder only.
 //! - [`piece`]: the smallest thing that is taken by itself: one Elastic IP, one address, one route.
-//! - [`guest`]: the address on the guest's interface.
+//! - [`guest`]: the address on the guest's interface, and what leaves from it.
 
 pub mod anchor;
 pub mod guest;

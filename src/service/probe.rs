@@ -1,104 +1,38 @@
 //! The probe of `when-silent = "probe"`: the service is asked at the address that moves, as a caller would ask
 //! it. Whether an answer, or none, counts is the core's to decide.
 
-use std::fmt;
-use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
-
-use tokio::net::{TcpStream, UdpSocket};
-
-use super::hooks::{About, Ended, run_program};
-use super::sip::Options;
-use crate::config::{Ask, Probe};
-
-/// T1 of RFC 3261, 17.1.1.1: a request over UDP is sent again after so long.
-const T1: Duration = Duration::from_millis(500);
-/// What a response of SIP may be long, over UDP: more than any network between us lets through whole.
-const LONGEST: usize = 65_535;
-
-/// Why there was no answer.
-#[derive(Debug)]
-pub enum NoAnswer {
-    /// Nothing that counts came in time.
-    Silence(Duration),
-    /// The way there does not work: unreachable, refused.
-    Io(io::Error),
-    /// The program did not end with 0.
-    Program(Ended),
-}
-
-impl fmt::Display for NoAnswer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Silence(after) => write!(f, "no answer within {}", humantime::format_duration(*after)),
-            Self::Io(error) => write!(f, "{error}"),
-            Self::Program(ended) => write!(f, "it {ended}"),
-        }
-    }
-}
+use super::check::{Outcome, program, sip, tcp, within};
+use super::hooks::About;
+use crate::config::{Ask, Probe, Sip, Transport};
 
 /// Asks once; it is over within the probe's timeout. `about` is for a program's environment.
 ///
 /// # Errors
-/// Nobody answered.
-pub async fn ask(probe: &Probe, about: &About) -> Result<(), NoAnswer> {
+/// Nobody answered: why.
+pub async fn ask(probe: &Probe, about: &About) -> Result<(), String> {
     let timeout = probe.timeout;
-    match &probe.ask {
-        Ask::SipOptions(to) => bounded(timeout, sip_options(*to, timeout)).await,
-        Ask::Tcp(to) => bounded(timeout, async { TcpStream::connect(to).await.map(drop) }).await,
-        Ask::Command(words) => {
-            let ended = run_program(words, about, "probe", timeout).await;
-            if ended.is_well() { Ok(()) } else { Err(NoAnswer::Program(ended)) }
+    let outcome = match &probe.ask {
+        Ask::SipOptions(address) => {
+            let sip = Sip { transport: Transport::Udp, address: *address };
+            within(timeout, sip::ask(sip, timeout)).await
         }
-    }
-}
-
-async fn bounded(timeout: Duration, work: impl Future<Output = io::Result<()>>) -> Result<(), NoAnswer> {
-    match tokio::time::timeout(timeout, work).await {
-        Ok(answer) => answer.map_err(NoAnswer::Io),
-        Err(_elapsed) => Err(NoAnswer::Silence(timeout)),
-    }
-}
-
-/// Sends one OPTIONS, and once more if that may have been lost; waits for a response to it for as long as it is
-/// polled. What else arrives is passed over.
-async fn sip_options(to: SocketAddr, timeout: Duration) -> io::Result<()> {
-    let any = match to {
-        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
-        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+        Ask::Tcp(to) => within(timeout, tcp::connect(*to)).await,
+        Ask::Command(words) => program(words, about, "probe", timeout).await,
     };
-    let socket = UdpSocket::bind(any).await?;
-    // Only what comes from there is heard, and a refusal is known at once.
-    socket.connect(to).await?;
-    let mut unique = [0; 16];
-    getrandom::fill(&mut unique).map_err(|error| io::Error::other(error.to_string()))?;
-    let options = Options::new(socket.local_addr()?, to, u128::from_ne_bytes(unique));
-    socket.send(options.bytes()).await?;
-    let first = tokio::time::timeout(T1.min(timeout / 2), answer(&socket, &options)).await;
-    if let Ok(answered) = first {
-        return answered;
-    }
-    socket.send(options.bytes()).await?;
-    answer(&socket, &options).await
-}
-
-async fn answer(socket: &UdpSocket, options: &Options) -> io::Result<()> {
-    let mut datagram = vec![0; LONGEST];
-    loop {
-        let length = socket.recv(&mut datagram).await?;
-        if options.is_answered_by(&datagram[..length]) {
-            return Ok(());
-        }
+    match outcome {
+        Outcome::Ok => Ok(()),
+        Outcome::Degraded(text) | Outcome::Failed(text) | Outcome::Unknown(text) => Err(text),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
 
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, UdpSocket};
 
     use super::*;
 
@@ -106,7 +40,7 @@ mod tests {
         About { cluster: "c".into(), group: "g".into(), node: "n".into() }
     }
 
-    async fn asked(ask: Ask, timeout: u64) -> Result<(), NoAnswer> {
+    async fn asked(ask: Ask, timeout: u64) -> Result<(), String> {
         let probe = Probe { ask, timeout: Duration::from_millis(timeout) };
         super::ask(&probe, &about()).await
     }
@@ -164,7 +98,7 @@ mod tests {
         assert_eq!(count.load(Ordering::Relaxed), 2);
         let (at, count) = service(|_, _| Vec::new()).await;
         let none = asked(Ask::SipOptions(at), 300).await.unwrap_err();
-        assert_eq!(none.to_string(), "no answer within 300ms");
+        assert_eq!(none, "no answer within 300ms");
         while count.load(Ordering::Relaxed) < 2 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -179,7 +113,7 @@ mod tests {
             vec!["garbage".into(), String::new(), request.to_owned(), other]
         })
         .await;
-        assert!(matches!(asked(Ask::SipOptions(at), 300).await, Err(NoAnswer::Silence(_))));
+        assert_eq!(asked(Ask::SipOptions(at), 300).await.unwrap_err(), "no answer within 300ms");
         let (at, _) = service(|_, request| vec!["garbage".into(), response("200 OK", request)]).await;
         asked(Ask::SipOptions(at), 5000).await.unwrap();
     }
@@ -209,7 +143,7 @@ mod tests {
         let at = listener.local_addr().unwrap();
         asked(Ask::Tcp(at), 5000).await.unwrap();
         drop(listener);
-        assert!(matches!(asked(Ask::Tcp(at), 5000).await, Err(NoAnswer::Io(_))));
+        assert!(asked(Ask::Tcp(at), 5000).await.unwrap_err().contains("refused"));
     }
 
     #[tokio::test]
@@ -217,11 +151,11 @@ mod tests {
         let shell = |script: &str| Ask::Command(vec!["/bin/sh".into(), "-c".into(), script.into()]);
         asked(shell("test $STANDIN_EVENT = probe -a $STANDIN_GROUP = g"), 5000).await.unwrap();
         let failed = asked(shell("echo busy; exit 7"), 5000).await.unwrap_err();
-        assert_eq!(failed.to_string(), "it failed (exit status: 7); it said: busy");
+        assert_eq!(failed, "it failed (exit status: 7); it said: busy");
         let folder = tempfile::tempdir().unwrap();
         let sign = folder.path().join("sign");
         let late = asked(shell(&format!("(sleep 0.6; touch {}) & sleep 5", sign.display())), 200).await;
-        assert!(late.unwrap_err().to_string().contains("was killed"));
+        assert!(late.unwrap_err().contains("was killed"));
         tokio::time::sleep(Duration::from_millis(700)).await;
         assert!(!sign.exists(), "its child lived on");
         assert!(asked(Ask::Command(vec!["/nonexistent".into()]), 5000).await.is_err());

@@ -10,21 +10,22 @@ pub(super) struct Options {
 }
 
 impl Options {
-    /// A request from here to there. `unique` makes Call-ID, tag and branch its own, over space and time
+    /// A request from here to there, over "UDP" or "TCP". `unique` makes Call-ID, tag and branch its own, over space and time
     /// (RFC 3261, 8.1.1.4 and 8.1.1.7).
-    pub(super) fn new(from: SocketAddr, to: SocketAddr, unique: u128) -> Self {
+    pub(super) fn new(transport: &str, from: SocketAddr, to: SocketAddr, unique: u128) -> Self {
         let call_id = format!("{unique:032x}@standin");
         let tag = (unique >> 64) as u64;
+        let parameter = if transport == "TCP" { ";transport=tcp" } else { "" };
         // The response comes back to the port that we sent from (RFC 3581), as behind any NAT.
         let text = format!(
-            "OPTIONS sip:{to} SIP/2.0\r\n\
-             Via: SIP/2.0/UDP {from};rport;branch=z9hG4bK{unique:032x}\r\n\
+            "OPTIONS sip:{to}{parameter} SIP/2.0\r\n\
+             Via: SIP/2.0/{transport} {from};rport;branch=z9hG4bK{unique:032x}\r\n\
              Max-Forwards: 70\r\n\
              From: <sip:standin@{from}>;tag={tag:016x}\r\n\
              To: <sip:{to}>\r\n\
              Call-ID: {call_id}\r\n\
              CSeq: 1 OPTIONS\r\n\
-             Contact: <sip:standin@{from}>\r\n\
+             Contact: <sip:standin@{from}{parameter}>\r\n\
              Accept: application/sdp\r\n\
              User-Agent: standin\r\n\
              Content-Length: 0\r\n\
@@ -71,7 +72,7 @@ mod tests {
 
     fn options() -> Options {
         let (from, to) = ("10.0.1.10:40000".parse().unwrap(), "10.0.1.100:5060".parse().unwrap());
-        Options::new(from, to, 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef)
+        Options::new("UDP", from, to, 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef)
     }
 
     const ID: &str = "0123456789abcdef0123456789abcdef@standin";
@@ -88,7 +89,11 @@ mod tests {
         }
         assert!(text.contains(";branch=z9hG4bK0123456789abcdef0123456789abcdef\r\n"), "8.1.1.7's cookie");
         assert!(text.contains(";tag=0123456789abcdef\r\n") && text.contains(&format!("Call-ID: {ID}\r\n")));
-        let six = Options::new("[::1]:9".parse().unwrap(), "[fd00::1]:5060".parse().unwrap(), 1);
+        let tcp = Options::new("TCP", "10.0.1.10:9".parse().unwrap(), "10.0.1.100:5060".parse().unwrap(), 1);
+        assert!(tcp.text.starts_with(
+            "OPTIONS sip:10.0.1.100:5060;transport=tcp SIP/2.0\r\nVia: SIP/2.0/TCP 10.0.1.10:9;"
+        ));
+        let six = Options::new("UDP", "[::1]:9".parse().unwrap(), "[fd00::1]:5060".parse().unwrap(), 1);
         assert!(six.text.starts_with("OPTIONS sip:[fd00::1]:5060 SIP/2.0\r\n"));
     }
 

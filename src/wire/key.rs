@@ -50,6 +50,8 @@ pub(super) mod group {
     pub(in crate::wire) const READY: u64 = 10;
     pub(in crate::wire) const CALLS: u64 = 11;
     pub(in crate::wire) const UNREGISTERED: u64 = 12;
+    /// The number of a `WhyNot`.
+    pub(in crate::wire) const WHY_NOT: u64 = 13;
 }
 pub(super) mod maintenance {
     pub(in crate::wire) const VERSION: u64 = 0;

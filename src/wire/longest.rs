@@ -44,7 +44,9 @@ fn report(group: GroupId, last: NodeId) -> GroupReport {
         group,
         role: Role::Active,
         term: COUNT,
+        // Or why not, which is as long.
         eligible: true,
+        why_not: None,
         fit: false,
         owner: Some(Owner::Theirs(last)),
         fail_count: u32::MAX,

@@ -5,7 +5,9 @@ use std::time::Duration;
 use minicbor::{Decoder, decode};
 
 use crate::cluster::heartbeat::{Echo, Maintenance, Reply, Tally};
-use crate::cluster::{GroupId, GroupReport, Heartbeat, LinkId, NodeId, NodeSet, Offer, Owner, Role, Session};
+use crate::cluster::{
+    GroupId, GroupReport, Heartbeat, LinkId, NodeId, NodeSet, Offer, Owner, Role, Session, WhyNot,
+};
 
 use super::key::{self, MAX_NODES};
 use super::{DecodeError, Roster};
@@ -197,6 +199,7 @@ fn read_group(
         role: Role::Standby,
         term: 0,
         eligible: false,
+        why_not: None,
         fit: true,
         owner: None,
         fail_count: 0,
@@ -211,6 +214,11 @@ fn read_group(
             key::group::ROLE => said_role = input.u64()?,
             key::group::TERM => it.term = input.u64()?,
             key::group::ELIGIBLE => it.eligible = input.bool()?,
+            key::group::WHY_NOT => {
+                let number = input.u64()?;
+                // A later version may have reasons that this one has no words for.
+                it.why_not = WhyNot::ALL.into_iter().find(|why| *why as u64 == number);
+            }
             key::group::BARRED => it.fit = !input.bool()?,
             key::group::OWNER => said_owner = Some(input.u64()?),
             key::group::HOLDER => holder = Some(input.u64()?),

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cluster::heartbeat::{Echo, Maintenance, Reply, Tally};
-use crate::cluster::{GroupId, GroupReport, LinkId, NodeId, NodeSet, Offer, Owner, Role, Session};
+use crate::cluster::{GroupId, GroupReport, LinkId, NodeId, NodeSet, Offer, Owner, Role, Session, WhyNot};
 
 const GROUPS: usize = 3;
 
@@ -66,6 +66,7 @@ fn silent(group: u8) -> GroupReport {
         role: Role::Standby,
         term: 0,
         eligible: false,
+        why_not: None,
         fit: true,
         owner: None,
         fail_count: 0,
@@ -94,6 +95,8 @@ fn full() -> Heartbeat {
                 role: Role::Active,
                 term: 9,
                 eligible: true,
+                // Version 1.0 did not write it.
+                why_not: None,
                 fit: false,
                 owner: Some(Owner::Theirs(NodeId(2))),
                 fail_count: 3,
@@ -311,6 +314,19 @@ fn new_reader_fills_in_what_older_versions_lack() {
     assert_eq!(decoded(&signed(&out.into_writer())).unwrap(), expected);
 }
 
+#[test]
+fn why_not_is_one_of_the_known_reasons_or_none() {
+    for why in WhyNot::ALL {
+        let report = GroupReport { why_not: Some(why), ..silent(1) };
+        let said = Heartbeat { groups: vec![report], ..plain() };
+        assert_eq!(decoded(&encoded(&said)).unwrap(), said);
+    }
+    let later = with_group_field(|out| {
+        out.u64(key::group::WHY_NOT).unwrap().u64(99).unwrap();
+    });
+    assert_eq!(later.unwrap().groups[0].why_not, None);
+}
+
 /// A heartbeat whose only group report has this additional field.
 fn with_group_field(write: impl FnOnce(&mut Encoder<Vec<u8>>)) -> Result<Heartbeat, DecodeError> {
     let mut out = Encoder::new(Vec::new());
@@ -500,7 +516,8 @@ fn longest_datagram_is_known_beforehand() {
         group: GroupId(group),
         role: Role::Active,
         term: u64::from(u32::MAX),
-        eligible: true,
+        eligible: false,
+        why_not: Some(WhyNot::LeaseUnknown),
         fit: false,
         owner: Some(Owner::Theirs(NodeId(2))),
         fail_count: u32::MAX,
@@ -563,16 +580,19 @@ fn any_owner() -> impl Strategy<Value = Owner> {
 fn any_report() -> impl Strategy<Value = GroupReport> {
     let flags = (any::<bool>(), any::<bool>(), any::<bool>());
     let numbers = (any::<u64>(), any::<u32>(), any::<u64>(), any::<bool>());
-    let rest = (prop::option::of(any_owner()), prop::option::of(any_offer()), prop::option::of(any::<u64>()));
+    let why_not = prop::option::of(prop::sample::select(WhyNot::ALL.to_vec()));
+    let offers = (prop::option::of(any_offer()), prop::option::of(any::<u64>()));
+    let rest = (prop::option::of(any_owner()), why_not, offers);
     (0..GROUPS as u8, flags, numbers, rest).prop_map(|(group, flags, numbers, rest)| {
         let (active, eligible, fit) = flags;
         let (term, fail_count, version, on) = numbers;
-        let (owner, offer, ready) = rest;
+        let (owner, why_not, (offer, ready)) = rest;
         GroupReport {
             group: GroupId(group),
             role: if active { Role::Active } else { Role::Standby },
             term,
             eligible,
+            why_not,
             fit,
             owner,
             fail_count,

@@ -113,6 +113,9 @@ impl Writer<'_> {
         self.number(key::group::TERM, it.term)?;
         self.flag(key::group::ELIGIBLE, it.eligible)?;
         self.flag(key::group::BARRED, !it.fit)?;
+        if let Some(why) = it.why_not {
+            self.number(key::group::WHY_NOT, why as u8)?;
+        }
         if let Some(owner) = it.owner {
             let kind = match owner {
                 Owner::Mine => key::owner::MINE,

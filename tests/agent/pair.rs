@@ -35,6 +35,8 @@ pub(crate) struct Pair {
     pub(crate) asterisks: Vec<(&'static str, String)>,
     /// More tables of the file.
     pub(crate) tables: &'static str,
+    /// What `OWN` stands for in those, for each node: only a test has a file that is not the same everywhere.
+    pub(crate) own: Vec<(&'static str, String)>,
     /// The lease table, for a group that has one.
     pub(crate) leases: Option<Arc<Leases>>,
 }
@@ -65,6 +67,7 @@ impl Pair {
             group: String::new(),
             asterisks: Vec::new(),
             tables: "",
+            own: Vec::new(),
             leases: None,
         }
     }
@@ -125,7 +128,8 @@ impl Pair {
             "#,
             group = self.group,
             asterisk = self.asterisks.iter().find(|it| it.0 == node).map_or("", |it| it.1.as_str()),
-            more = self.tables,
+            more =
+                self.tables.replace("OWN", self.own.iter().find(|it| it.0 == node).map_or("OWN", |it| &it.1)),
             port = self.port,
             interval = self.timers.0,
             dead_after = self.timers.1,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::source::Sources;
 use super::world::Reached;
 use crate::agent::clock;
 use crate::agent::shell::Shell;
@@ -27,17 +28,25 @@ pub(super) async fn keep(shell: Arc<Shell>, group: GroupId, reached: Reached) {
         tokio::spawn(put_back(Arc::clone(&shell), group, keep));
         kept
     });
+    let sources = Sources::start(&shell, group);
     loop {
         let wish = *wanted.borrow_and_update();
         let known = here.borrow_and_update().clone();
-        if let (Some(kept), Some(serves), Some(here)) = (&keeper, wish.serves(), known) {
-            let addresses = addresses(settings, &here);
-            let opinion = addresses.iter().map(|address| (address.clone(), serves)).collect();
-            // Before anything is removed: what is being kept would be put back.
-            kept.send_replace(opinion);
-            for address in &addresses {
-                let done = bring_about(address, serves).await;
-                note(&shell, group, address, done);
+        if let (Some(serves), Some(here)) = (wish.serves(), known) {
+            if let (Some(sources), false) = (&sources, serves) {
+                sources.set(&shell, group, &here, false).await;
+            }
+            if let Some(kept) = &keeper {
+                let addresses = addresses(settings, &here);
+                // Before anything is removed: what is being kept would be put back.
+                kept.send_replace(addresses.iter().map(|address| (address.clone(), serves)).collect());
+                for address in &addresses {
+                    let done = bring_about(address, serves).await;
+                    note(&shell, group, address, done);
+                }
+            }
+            if let (Some(sources), true) = (&sources, serves) {
+                sources.set(&shell, group, &here, true).await;
             }
         }
         if wish.serves() == Some(true) {

@@ -3,6 +3,7 @@
 
 pub(super) mod asterisk;
 mod calls;
+mod checks;
 mod fence;
 mod guard;
 mod guest;
@@ -13,6 +14,7 @@ mod notify;
 mod probe;
 mod rest;
 mod service;
+mod source;
 mod store;
 mod world;
 
@@ -35,6 +37,7 @@ pub(super) use service::Ailing;
 pub(super) fn start(shell: &Arc<Shell>, who_am_i: WhoAmI, state: &State) {
     tokio::spawn(identity::learn(Arc::clone(shell), who_am_i));
     tokio::spawn(fence::watch(Arc::clone(shell)));
+    tokio::spawn(source::clear_others(Arc::clone(shell)));
     for (group, settings) in shell.own_groups() {
         if let Some((_, world)) = shell.group(group) {
             let kept = state.groups.get(&settings.name);
@@ -42,6 +45,7 @@ pub(super) fn start(shell: &Arc<Shell>, who_am_i: WhoAmI, state: &State) {
         }
         world::start(shell, group);
         tokio::spawn(asterisk::keep(Arc::clone(shell), group));
+        checks::start(shell, group);
     }
     tokio::spawn(guard::keep(Arc::clone(shell)));
 }

@@ -1,6 +1,6 @@
 //! Is everything well? What is not, each in one sentence, the worst first.
 
-use crate::control::protocol::{CallError, Group, Node, Status};
+use crate::control::protocol::{CallError, Check, Group, Node, Status};
 
 /// An error that has not been over since is a problem for so long.
 const RECENT_MS: u64 = 120_000;
@@ -51,7 +51,9 @@ fn about_group(group: &Group, problems: &mut Vec<String>) {
     if !group.takeover.works && !group.maintenance {
         problems.push(format!("{name}: a takeover would not work now: {}", group.takeover.because));
     }
-    if !group.fit {
+    let checks: Vec<&Check> = group.checks.iter().filter(|it| it.state != "ok").collect();
+    // What has made it unfit is said with the check.
+    if !group.fit && !checks.iter().any(|it| it.state == "failed" && it.on_fail == "move") {
         problems.push(format!("{name}: the service has failed on this node"));
     }
     if group.barred {
@@ -68,6 +70,9 @@ fn about_group(group: &Group, problems: &mut Vec<String>) {
         });
         problems.push(format!("{name}: DynamoDB has failed {} calls in a row{left}", lease.failed_calls));
     }
+    for it in checks {
+        about_check(it, group, problems);
+    }
     for failing in &group.failing {
         problems.push(format!("{name}: {failing}"));
     }
@@ -81,6 +86,21 @@ fn about_group(group: &Group, problems: &mut Vec<String>) {
         {
             problems.push(format!("{name}: {} is with {of}, not with {active}", resource.name));
         }
+    }
+}
+
+fn about_check(it: &Check, group: &Group, problems: &mut Vec<String>) {
+    let (name, check) = (&group.name, &it.name);
+    // It may be why this node is not able, which is said already.
+    if group.takeover.because.contains(&format!("check {check}: ")) && !group.maintenance {
+        return;
+    }
+    let text = &it.text;
+    match it.state.as_str() {
+        "failed" => problems.push(format!("{name}: check {check} has failed: {text}")),
+        "degraded" => problems.push(format!("{name}: check {check} is degraded: {text}")),
+        "unknown" => problems.push(format!("{name}: check {check} cannot be made: {text}")),
+        _ => {}
     }
 }
 

@@ -59,7 +59,10 @@ fn wait(view: &GroupView, all: &Snapshot, settings: &Settings, names: &Names) ->
             format!("{then} (when-isolated), and asks EC2 again")
         }
         Row::OwnAnchor => "it becomes active".to_owned(),
-        Row::OwnUnfit => format!("it offers the group once this has lasted {}", patience(settings)),
+        Row::OwnUnfit => format!(
+            "once this has lasted {} it offers the group, or becomes active if nobody is heard that could take it",
+            patience(settings)
+        ),
         Row::Offered | Row::Proof => take(view, group, names),
         Row::Silent if silence == "it takes the group" => take(view, group, names),
         Row::Silent => silence.to_owned(),

@@ -112,6 +112,7 @@ fn group(it: &Group, me: &str, out: Out<'_>) -> io::Result<()> {
         let text = format!("{} channels up, handed over to {to} in at most {}", of.calls, age(of.left_ms));
         field(out, "draining", &text)?;
     }
+    checks(it, out)?;
     for hook in it.hooks.iter().take(2) {
         let took = millis(hook.took_us);
         let text = format!("{} {}, took {took} ms, {} ago", hook.program, hook.end, age(hook.age_ms));
@@ -147,6 +148,33 @@ fn resources(it: &Group, out: Out<'_>) -> io::Result<()> {
         writeln!(out, "{}", line.trim_end())?;
         if let Some(problem) = &resource.problem {
             wrapped(out, "    ! ", problem)?;
+        }
+    }
+    Ok(())
+}
+
+fn checks(it: &Group, out: Out<'_>) -> io::Result<()> {
+    let name_width = it.checks.iter().map(|it| it.name.chars().count()).max().unwrap_or(0).clamp(8, 30);
+    if !it.checks.is_empty() {
+        writeln!(out, "  {:<name_width$} {:<11} {:<20} took", "check", "kind", "state")?;
+    }
+    for check in &it.checks {
+        let state = match check.state.as_str() {
+            "failed" => "FAILED",
+            "degraded" => "DEGRADED",
+            "unknown" => "UNKNOWN",
+            other => other,
+        };
+        let state = format!("{state} for {}", age(check.since_ms));
+        let took = check.took_us.map_or_else(String::new, |us| format!("{} ms", millis(us)));
+        let line = format!("  {:<name_width$} {:<11} {state:<20} {took}", check.name, check.kind);
+        writeln!(out, "{}", line.trim_end())?;
+        if !check.text.is_empty() {
+            let times = match check.fails {
+                0 | 1 => String::new(),
+                fails => format!(", {fails} times in a row"),
+            };
+            wrapped(out, "    ! ", &format!("{}{times}", check.text))?;
         }
     }
     Ok(())

@@ -45,7 +45,12 @@ impl Row {
                 "`when-isolated`: keep or release; lapsed: release",
             ),
             Self::OwnAnchor => ("mine", "any; fit", "standby", "become active"),
-            Self::OwnUnfit => ("mine", "any; not fit", "standby", "offer, after first-dead-after"),
+            Self::OwnUnfit => (
+                "mine",
+                "any; not fit",
+                "standby",
+                "after first-dead-after: offer; nobody heard could take it: become active",
+            ),
             Self::Offered => ("theirs", "holder offers to me, active or not", "standby", "GATE, take"),
             Self::Watch => ("theirs", "holder heard, active", "standby", "arm; watch"),
             Self::HolderIdle => (

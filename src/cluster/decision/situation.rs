@@ -24,6 +24,8 @@ pub enum Fact {
     Outranked,
     /// See [`View::patience_over`].
     PatienceOver,
+    /// See [`View::last_resort`].
+    LastResort,
     /// Not [`View::take_when_silent`].
     Hold,
     /// See [`View::release_when_isolated`].
@@ -52,7 +54,7 @@ pub enum Fact {
 
 impl Fact {
     /// Every fact.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Maintenance,
         Self::NotSettled,
         Self::ReadsFail,
@@ -61,6 +63,7 @@ impl Fact {
         Self::Contested,
         Self::Outranked,
         Self::PatienceOver,
+        Self::LastResort,
         Self::Hold,
         Self::MayRelease,
         Self::Lapsed,
@@ -86,6 +89,9 @@ impl Fact {
             Self::Contested => "taking from nobody has conflicted three times",
             Self::Outranked => "a peer heard as active has a higher term, and the anchor from EC2",
             Self::PatienceOver => "first-dead-after is over",
+            Self::LastResort => {
+                "it failed, nothing else is against it, and no node is heard that could take the group"
+            }
             Self::Hold => "silence moves nothing (`when-silent`, or a lease)",
             Self::MayRelease => "`when-isolated = \"release\"`",
             Self::Lapsed => "my lease has lapsed",
@@ -112,6 +118,7 @@ impl Fact {
             | Self::Contested
             | Self::Outranked
             | Self::PatienceOver
+            | Self::LastResort
             | Self::Hold
             | Self::MayRelease
             | Self::Lapsed => false,
@@ -139,6 +146,7 @@ impl Fact {
             Self::Contested => view.contested = true,
             Self::Outranked => view.outranked_by = Some(NodeId(1)),
             Self::PatienceOver => view.patience_over = true,
+            Self::LastResort => view.last_resort = true,
             Self::Hold => view.take_when_silent = false,
             Self::MayRelease => view.release_when_isolated = true,
             Self::Lapsed => view.lapsed = true,
@@ -214,6 +222,7 @@ pub(super) fn view<'a>(
         contested: false,
         outranked_by: None,
         patience_over: false,
+        last_resort: false,
         take_when_silent: true,
         lapsed: false,
         release_when_isolated: false,

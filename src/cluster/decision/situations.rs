@@ -1,8 +1,9 @@
 //! The situations that the table is tested with, row by row; `docs/decision-table.md` prints them.
 
 use super::situation::Fact::{
-    Armed, AtRest, BackSoon, Contested, Heard, Hold, Lapsed, Maintenance, MayRelease, NotLostToAll,
-    NotSettled, Offers, Outranked, PatienceOver, PeerHeard, Proof, ReadsFail, SaysActive, Silent, Unfit,
+    Armed, AtRest, BackSoon, Contested, Heard, Hold, Lapsed, LastResort, Maintenance, MayRelease,
+    NotLostToAll, NotSettled, Offers, Outranked, PatienceOver, PeerHeard, Proof, ReadsFail, SaysActive,
+    Silent, Unfit,
 };
 use super::situation::Situation;
 use super::{Action, Owner, Row, TakeFrom};
@@ -117,6 +118,10 @@ pub const SITUATIONS: &[Situation] = &[
     Situation::standby(Row::OwnUnfit, MINE, &[Unfit, PatienceOver])
         .even_if(&[NotSettled])
         .then(Action::Offer, "It has not become fit: whoever is may have the group."),
+    Situation::standby(Row::OwnUnfit, MINE, &[Unfit, PatienceOver, LastResort]).then(
+        Action::Become,
+        "Nobody better is heard: a service that failed, and is started again, is better than an address with nobody.",
+    ),
     Situation::standby(Row::Offered, THEIRS, &[Offers, Heard])
         .even_if(&[SaysActive, Hold, NotSettled, Proof])
         .then(TAKE, "The holder wants to be rid of it: a switchover, a stop, or a failed service."),

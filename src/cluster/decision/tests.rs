@@ -128,3 +128,26 @@ fn no_combination_serves_without_its_lease() {
         assert!(!view.lapsed || view.maintenance || stops, "{view:?} -> {:?}", decide(view));
     });
 }
+
+#[test]
+fn each_fact_and_each_action_has_words_of_its_own() {
+    let words: BTreeSet<&str> = Fact::ALL.iter().map(|fact| fact.words()).collect();
+    assert_eq!(words.len(), Fact::ALL.len());
+    assert!(words.contains("the holder is silent"), "{words:?}");
+    let actions = [
+        (Action::Keep, "change nothing"),
+        (Action::Serve { repair: true }, "serve, repair the rest"),
+        (Action::Serve { repair: false }, "serve, change nothing in EC2"),
+        (Action::Take(TakeFrom::Nobody), "take, in a call that fails if somebody was faster"),
+        (Action::Take(TakeFrom::Anyone), "take"),
+    ];
+    for (action, words) in actions {
+        assert_eq!(action.to_string(), words);
+    }
+}
+
+#[test]
+fn a_situation_may_name_what_does_not_matter_in_it() {
+    let it = Situation::standby(Row::Watch, None, &[Fact::Heard]).even_if(&[Fact::Unfit]);
+    assert_eq!((it.even_if, it.facts, it.active), (&[Fact::Unfit][..], &[Fact::Heard][..], false));
+}

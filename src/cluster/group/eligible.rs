@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::anchor::Owner;
-use super::super::heartbeat::Role;
+use super::super::heartbeat::{Role, WhyNot};
 use super::super::notice::Level;
 use super::super::settings::FRESH;
 use super::{Context, Group, Outbox};
@@ -15,29 +15,40 @@ const ASIDE: Duration = Duration::from_secs(60);
 
 impl Group {
     /// Why this node could not take the group now; `None`: it could.
+    pub(in super::super) fn why_not(&self, cx: &Context<'_>) -> Option<WhyNot> {
+        let lease_known = self.lease.as_ref().is_none_or(|lease| lease.fresh(FRESH, cx.now));
+        let reasons = [
+            (self.able.is_err(), WhyNot::Lacks),
+            (self.leaving, WhyNot::Leaving),
+            (self.stands_aside(cx), WhyNot::StandsAside),
+            (self.memory.standby, WhyNot::Standby),
+            (self.memory.maintenance.on, WhyNot::Maintenance),
+            (self.barred(cx), WhyNot::Barred),
+            (!self.fit, WhyNot::Unfit),
+            (!self.knowledge.fresh(cx.now), WhyNot::AnchorUnknown),
+            (!lease_known, WhyNot::LeaseUnknown),
+        ];
+        reasons.into_iter().find_map(|(holds, why)| holds.then_some(why))
+    }
+
+    /// The same, as this node says it of itself.
     pub(in super::super) fn ineligible(&self, cx: &Context<'_>) -> Option<String> {
-        if let Err(why) = &self.able {
-            Some(why.clone())
-        } else if self.leaving {
-            Some("the agent is stopping".into())
-        } else if self.stands_aside(cx) {
-            Some("it held the lease and could not serve: for a minute the others go first".into())
-        } else if self.memory.standby {
-            Some("an operator set this node to standby".into())
-        } else if self.memory.maintenance.on {
-            Some("the group is in maintenance".into())
-        } else if self.barred(cx) {
-            let count = self.memory.fail_count;
-            Some(format!("the service has failed here {count} times, and is barred until cleanup"))
-        } else if !self.fit {
-            Some("the service has failed here".into())
-        } else if !self.knowledge.fresh(cx.now) {
-            Some("EC2 has not said within the last 30 s who holds the anchor".into())
-        } else if self.lease.as_ref().is_some_and(|lease| !lease.fresh(FRESH, cx.now)) {
-            Some("DynamoDB has not said within the last 30 s who holds the lease".into())
-        } else {
-            None
-        }
+        let why = self.why_not(cx)?;
+        Some(match (why, &self.able) {
+            (WhyNot::Lacks, Err(lacks)) => lacks.clone(),
+            (WhyNot::Barred, _) => {
+                let count = self.memory.fail_count;
+                format!("the service has failed here {count} times, and is barred until cleanup")
+            }
+            (WhyNot::Leaving, _) => "the agent is stopping".into(),
+            (WhyNot::Standby, _) => "an operator set this node to standby".into(),
+            (WhyNot::Unfit, _) => "a check has failed here".into(),
+            (WhyNot::AnchorUnknown, _) => "EC2 has not said within the last 30 s who holds the anchor".into(),
+            (WhyNot::LeaseUnknown, _) => {
+                "DynamoDB has not said within the last 30 s who holds the lease".into()
+            }
+            (WhyNot::Lacks | WhyNot::StandsAside | WhyNot::Maintenance, _) => why.words().into(),
+        })
     }
 
     /// The service is fit here, and not barred.

@@ -70,8 +70,7 @@ impl Group {
     /// Armed: the holder was heard as active in this tenure, since we started or yielded.
     fn arm(&mut self, cx: &Context<'_>) {
         let holder = self.holder(cx);
-        if self.armed.is_some() && self.armed != holder.map(|peer| peer.id) && self.owner(cx.now).1.is_some()
-        {
+        if self.armed != holder.map(|peer| peer.id) && self.owner(cx.now).1.is_some() {
             self.armed = None;
         }
         let Some(holder) = holder.filter(|_| self.role == Role::Standby) else { return };
@@ -139,17 +138,22 @@ impl Group {
             anchor,
             reads_fail: self.knowledge.failures > 0 && !self.knowledge.just_took(cx.now),
             active,
-            fit: self.fit_here(cx)
-                && (active || !(self.memory.standby || self.leaving || self.stands_aside(cx))),
+            fit: self.fit_here(cx) && (active || !self.is_set_aside(cx)),
             peer_heard: self.members(cx).any(|peer| peer.heard(cx.now, cx.settings)),
             contested: self.contested(),
             outranked_by: self.outranked_by(cx).filter(|_| self.lease.is_none()),
             patience_over: self.leaving || self.patience_over(cx),
+            last_resort: !self.is_set_aside(cx) && self.taker(cx).is_none(),
             take_when_silent: self.silence_moves(cx),
             lapsed: self.lapsed(cx),
             release_when_isolated: settings.release_when_isolated,
             holder: self.holder(cx).map(|peer| self.view_of(peer, cx)).unwrap_or_default(),
         }
+    }
+
+    /// Whether it is somebody's wish, and no failure, that this node is not active.
+    fn is_set_aside(&self, cx: &Context<'_>) -> bool {
+        self.memory.standby || self.leaving || self.stands_aside(cx)
     }
 
     /// First-dead-after in rows 10 and 13. An idle holder's lease says by itself when it is over.
@@ -370,3 +374,6 @@ impl Group {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,7 +55,7 @@ impl Group {
     /// When they are forgotten.
     pub(super) fn failures_over(&self, cx: &Context<'_>) -> Option<Time> {
         let timeout = self.settings(cx).failure_timeout?;
-        Some(self.memory.failed_at.filter(|_| self.memory.fail_count > 0)? + timeout)
+        Some(self.memory.failed_at? + timeout)
     }
 
     pub(in super::super) fn forget_failures(&mut self, why: &str, cx: &Context<'_>, out: &mut Outbox) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::super::anchor::Owner;
 use super::super::command::Command;
 use super::super::decision::Row;
 use super::super::event::{Failure, Running};
@@ -91,7 +92,12 @@ impl Group {
     pub(super) fn forget_fence(&mut self, row: Row, cx: &Context<'_>) {
         let Some(fence) = self.fence.filter(|_| self.role == Role::Standby) else { return };
         let heard = cx.peers.iter().any(|peer| peer.id == fence.node && peer.heard(cx.now, cx.settings));
-        let elsewhere = self.owner(cx.now).1.is_some() && self.holder_to_ask(cx) != Some(fence.node);
+        let owner = self.owner(cx.now).1;
+        // A read may show what our own call has done before that call is answered, or when its answer is lost.
+        let taken = self.take.under_way.is_some() || self.knowledge.call_open(cx.now);
+        let elsewhere = owner.is_some()
+            && self.holder_to_ask(cx) != Some(fence.node)
+            && !(taken && owner == Some(Owner::Mine));
         if row == Row::Offered || elsewhere || (heard && !row.is_take()) {
             self.fence = None;
         }
@@ -198,8 +204,7 @@ impl Group {
                 self.fencing_failed(&mut fence, "EC2 refuses to stop it; the log names the reason", cx, out);
             }
             Err(Failure::Passing | Failure::NoAnswer | Failure::Conflict) => {
-                let wait = 500u64 << fence.attempts.min(3);
-                fence.next = cx.now + Duration::from_millis(wait / 2 + out.random.below(wait / 2 + 1));
+                fence.next = cx.now + out.random.wait(500 << fence.attempts);
             }
         }
         self.fence = Some(fence);
@@ -229,3 +234,6 @@ fn unwell(cx: &Context<'_>) -> Option<String> {
         None => Some("EC2 has not said lately that its own instance is running".into()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -238,7 +238,7 @@ impl Leasing {
                     Failure::Passing | Failure::Conflict => 100 << self.failures.min(4),
                     Failure::NoAnswer => 50,
                 };
-                let wait = Duration::from_millis(wait / 2 + random.below(wait / 2 + 1));
+                let wait = random.wait(wait);
                 if write.calls.is_empty() {
                     write.next = now + wait.min(self.settings.length / 10);
                     if !write.open {

@@ -11,6 +11,8 @@ pub(super) mod lease;
 mod offer;
 mod probe;
 mod role;
+#[cfg(test)]
+mod side;
 pub(super) mod take;
 
 use std::collections::VecDeque;
@@ -294,7 +296,8 @@ impl Group {
             group: self.id,
             role: self.role,
             term: self.term,
-            eligible: self.ineligible(cx).is_none(),
+            eligible: self.why_not(cx).is_none(),
+            why_not: self.why_not(cx),
             fit: self.fit_here(cx),
             owner: self.knowledge.anchor(cx.now).1,
             fail_count: self.memory.fail_count,

@@ -162,7 +162,7 @@ impl Group {
             return Some(id);
         }
         let heard = self.heard_offer.filter(|heard| heard.from == to && !heard.stopped)?;
-        let ready = self.role == Role::Standby && self.ineligible(cx).is_none();
+        let ready = self.role == Role::Standby && self.why_not(cx).is_none();
         ready.then_some(heard.id)
     }
 

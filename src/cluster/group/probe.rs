@@ -88,3 +88,6 @@ impl Group {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

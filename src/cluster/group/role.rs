@@ -219,3 +219,6 @@ impl Group {
         self.become_standby(self.row, "the agent is stopping and nobody is ready to take over", cx, out);
     }
 }
+
+#[cfg(test)]
+mod tests;

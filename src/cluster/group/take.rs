@@ -153,7 +153,7 @@ impl Take {
             Failure::Passing => doubled.min(5000),
             Failure::NoAnswer => doubled.saturating_sub(100).min(5000),
         };
-        self.retry_at = now + Duration::from_millis(wait / 2 + random.below(wait / 2 + 1));
+        self.retry_at = now + random.wait(wait);
     }
 
     /// Somebody was faster, or something is in the way.

@@ -290,6 +290,7 @@ fn its_report_is_the_one_of_that_group() {
         role,
         term: 1,
         eligible: true,
+        why_not: None,
         fit: true,
         owner: None,
         fail_count: 0,

@@ -77,10 +77,12 @@ fn news_goes_out_at_once_and_no_news_at_the_interval() {
         let name = format!("{event:?}");
         assert_eq!(sends(&alone.tell(event)), usize::from(news), "{name}");
     }
-    let mut sent = 0;
     let end = alone.now + ms(2000);
-    while alone.core.next_deadline() <= end {
-        sent += sends(&alone.wake(Duration::ZERO));
+    let mut sent = 0;
+    for _ in 0..100 {
+        if alone.core.next_deadline() <= end {
+            sent += sends(&alone.wake(Duration::ZERO));
+        }
     }
     assert_eq!(sent, 8, "every 250 ms");
 }
@@ -95,14 +97,101 @@ fn a_group_or_a_node_that_there_is_not_is_nothing() {
 
 #[test]
 fn each_call_has_a_number_of_its_own() {
+    let lease = LeaseSettings { length: ms(10_000), stop_bound: ms(2000), grace: Duration::ZERO };
+    for lease in [None, Some(lease)] {
+        let mut settings = settings(2);
+        settings.groups[0].fencing = Fencing::Alongside;
+        settings.groups[0].when_silent = WhenSilent::Probe;
+        settings.groups[0].lease = lease;
+        let mut world = World::empty(settings, Held::By(0));
+        world.start(0);
+        world.start(1);
+        world.run(ms(60_000));
+        world.fence_answer = Err(Failure::Passing);
+        world.take_answer = Some(Failure::Passing);
+        world.probe_answers = false;
+        world.kill(0);
+        world.run(ms(60_000));
+        assert!(world.probes.len() > 1 && world.fences.len() > 1 && world.takes.len() > 1);
+        let mut numbers = world.numbers.clone();
+        let all = numbers.len();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert!(all > 50 && numbers.len() == all, "{} of {all}", numbers.len());
+    }
+}
+
+#[test]
+fn only_the_answer_to_the_last_wish_makes_it_done() {
+    let mut world = World::new(2, Held::By(0));
+    world.stuck = vec![0];
+    world.run(ms(20_000));
+    let first_that_counts = |world: &mut World| {
+        (0..10).find(|change| {
+            world.tell(0, Event::Converged { group: GroupId(0), change: *change });
+            world.group(0).desired.unwrap().1
+        })
+    };
+    let first = first_that_counts(&mut world);
+    world.holder = vec![Held::By(1)];
+    world.run(ms(20_000));
+    assert_eq!(world.group(0).desired, Some((Desired::Standby, false)));
+    let second = first_that_counts(&mut world);
+    assert!(first.is_some() && second > first, "{first:?}, then {second:?}");
+}
+
+#[test]
+fn maintenance_that_ends_where_there_was_none_unsettles_nothing() {
     let mut world = pair();
-    world.kill(0);
+    world.tell(0, Event::Asked(Wish::Maintenance(GroupId(0), false)));
+    assert_eq!(world.group(0).row, Row::Serve);
+    assert_eq!(world.desired[0], Some(Desired::Serve { repair: true }));
+    world.run(ms(20_000));
+    assert!(world.wishes.is_empty(), "{:?}", world.wishes);
+}
+
+#[test]
+fn a_stall_is_just_over_when_five_seconds_are() {
+    let settings = settings(2);
+    let started = Time::from_nanos(7);
+    let stalled = |after: Duration| {
+        let cx = Context {
+            settings: &settings,
+            peers: &[],
+            now: started + after,
+            started,
+            stalled_at: Some(started),
+            own_running: None,
+        };
+        cx.just_stalled()
+    };
+    assert!(stalled(ms(5000) - Duration::from_nanos(1)) && !stalled(ms(5000)));
+}
+
+#[test]
+fn a_confirmed_session_is_news_to_everybody() {
+    let mut world = World::new(3, Held::By(0));
     world.run(ms(60_000));
-    let mut numbers = world.numbers.clone();
-    let all = numbers.len();
-    numbers.sort_unstable();
-    numbers.dedup();
-    assert!(all > 50 && numbers.len() == all, "{} of {all}", numbers.len());
+    world.kill(2);
+    world.run(ms(60_100));
+    world.start(2);
+    world.datagrams.clear();
+    world.run(ms(1000));
+    let hears_it = |beat: &&Heartbeat| beat.from == NodeId(0) && beat.hears.contains(NodeId(2));
+    let first = |to| world.datagrams.iter().filter(hears_it).find(|it| it.to == NodeId(to)).unwrap().sent_us;
+    let started = world.datagrams[0].sent_us;
+    assert!(first(1) < started + 10_000 && first(2) < started + 10_000, "not at the next interval");
+}
+
+#[test]
+fn the_last_word_is_said_also_where_nobody_is_heard() {
+    let mut alone = Alone::new();
+    let commands = alone.tell(Event::ShutdownAsked(Shutdown::Restart));
+    let said = commands.iter().any(|it| matches!(it, Command::Send(beat) if beat.back_in.is_some()));
+    let exits = |commands: &[Command]| commands.iter().any(|it| matches!(it, Command::Exit));
+    assert!(said && !exits(&commands), "they may hear us");
+    assert!(exits(&alone.wake(Duration::ZERO)));
+    assert!(!exits(&alone.wake(Duration::ZERO)), "once");
 }
 
 #[test]
@@ -245,13 +334,9 @@ fn a_stop_of_two_groups_waits_for_both() {
 fn a_change_of_role_decides_anew_at_once() {
     let mut world = pair();
     world.holder = vec![Held::By(1)];
-    while world.group(0).role == Role::Active {
-        world.run(ms(1));
-    }
+    world.run_until(ms(1), |world| world.group(0).role == Role::Standby);
     assert_eq!(world.group(0).row, Row::NotSettled, "not row 5: that is done");
-    while world.group(1).role == Role::Standby {
-        world.run(ms(1));
-    }
+    world.run_until(ms(1), |world| world.group(1).role == Role::Active);
     assert_eq!(world.group(1).row, Row::Serve);
 }
 
@@ -286,9 +371,7 @@ fn a_take_that_is_answered_in_maintenance_changes_no_role_until_it_ends() {
     let mut world = pair();
     world.delays = vec![Delay { node: 1, lands: ms(500), answered: true }];
     world.kill(0);
-    while world.calls.is_empty() {
-        world.run(ms(1));
-    }
+    world.run_until(ms(1), |world| !world.calls.is_empty());
     world.tell(1, Event::Asked(Wish::Maintenance(GroupId(0), true)));
     world.run(ms(60_000));
     assert_eq!((world.holder[0], world.group(1).role), (Held::By(1), Role::Standby));
@@ -371,9 +454,7 @@ fn an_answer_from_before_a_freeze_lets_nobody_repair_what_is_anothers_by_now() {
     let mut world = pair();
     world.delays = vec![Delay { node: 0, lands: ms(300), answered: true }];
     world.holder = vec![Held::Nobody];
-    while world.calls.is_empty() {
-        world.run(ms(100));
-    }
+    world.run_until(ms(100), |world| !world.calls.is_empty());
     world.frozen = vec![0];
     world.run(ms(20_000));
     assert_eq!(world.holder[0], Held::By(1), "it landed, and was taken from the frozen node since");
@@ -386,4 +467,37 @@ fn an_answer_from_before_a_freeze_lets_nobody_repair_what_is_anothers_by_now() {
     assert_eq!(world.active(), [1]);
     let repairs = (0, Desired::Serve { repair: true });
     assert!(!world.wishes.iter().any(|(_, node, it)| (*node, *it) == repairs), "{:?}", world.wishes);
+}
+
+#[test]
+fn a_stop_waits_two_seconds_for_an_answer_and_no_nanosecond_longer() {
+    let mut world = pair();
+    world.cut = vec![(0, 1)];
+    world.tell(0, Event::ShutdownAsked(Shutdown::Stop));
+    world.run(ms(2000) - Duration::from_nanos(1));
+    world.tell(0, Event::Ticked);
+    assert!(!world.said(0, "nobody-ready"), "node 1 is heard, and could take it");
+    world.run(Duration::from_nanos(1));
+    world.tell(0, Event::Ticked);
+    assert!(world.said(0, "nobody-ready"));
+}
+
+#[test]
+fn a_stop_waits_fifteen_seconds_for_who_has_answered() {
+    let mut settings = settings(2);
+    settings.groups[0].cold = true;
+    let mut world = World::empty(settings, Held::By(0));
+    world.start(0);
+    world.start(1);
+    world.run(ms(60_000));
+    // The service takes so long to stop that the offer outlasts the wait; and the taker's calls lead to nothing.
+    world.converging = 4000;
+    world.take_answer = Some(Failure::Refused);
+    world.tell(0, Event::ShutdownAsked(Shutdown::Stop));
+    world.run(ms(15_000) - Duration::from_nanos(1));
+    world.tell(0, Event::Ticked);
+    assert!(!world.said(0, "nobody-ready") && !world.takes.is_empty());
+    world.run(Duration::from_nanos(1));
+    world.tell(0, Event::Ticked);
+    assert!(world.said(0, "nobody-ready"));
 }

@@ -1,5 +1,7 @@
 //! Fencing: the last thing in the GATE.
 
+use std::time::Duration;
+
 use super::*;
 
 fn pair(fencing: Fencing, take_when_it_fails: bool) -> World {
@@ -221,4 +223,85 @@ fn an_old_stop_does_not_count_for_a_later_silence() {
     world.run(ms(10_000));
     assert_eq!(world.fences.len(), 2, "{:?}", world.fences);
     assert!(world.takes.is_empty() && !world.said(1, "fencing-failed"));
+}
+
+#[test]
+fn an_active_node_goes_on_stopping_the_old_one_and_says_how_it_ends() {
+    // A read shows the take before it is answered; it is answered first; its answer is lost.
+    let cases = [None, Some((1, true)), Some((100, false))];
+    for (delay, stops) in cases.into_iter().flat_map(|delay| [(delay, true), (delay, false)]) {
+        let mut world = pair(Fencing::Alongside, false);
+        world.fence_answer = Err(Failure::Passing);
+        if let Some((lands, answered)) = delay {
+            world.delays = vec![Delay { node: 1, lands: ms(lands), answered }];
+        }
+        world.kill(0);
+        world.run(ms(5500));
+        assert_eq!((world.active(), world.said(1, "fencing-failed")), (vec![1], false));
+        if stops {
+            world.fence_answer = Ok(());
+            world.run(ms(2500));
+            assert_eq!(world.instances[0], Some(Running::Ending), "{delay:?}: {:?}", world.fences);
+            world.instances[0] = Some(Running::No);
+        }
+        world.run(ms(10_000));
+        assert_eq!((world.said(1, "fenced"), world.said(1, "fencing-failed")), (stops, !stops));
+    }
+}
+
+#[test]
+fn each_call_that_fails_is_followed_by_a_longer_wait() {
+    let mut all = vec![Vec::new(); 2];
+    for seed in 0..20 {
+        let mut world = pair(Fencing::Before, false);
+        world.fence_answer = Err(Failure::Passing);
+        world.kill(0);
+        // Jitter depends on all that was drawn before.
+        world.run(ms(2000 + seed));
+        world.run(ms(8000));
+        assert_eq!(world.fences.len(), 3);
+        for (at, waits) in all.iter_mut().enumerate() {
+            waits.push(world.fences[at + 1].0.since(world.fences[at].0).as_millis());
+        }
+    }
+    assert!(all[0].iter().all(|wait| (505..=1005).contains(wait)), "{all:?}");
+    assert!(all[1].iter().all(|wait| (1005..=2005).contains(wait)), "{all:?}");
+}
+
+#[test]
+fn a_call_that_nobody_answers_or_ends_is_repeated_after_the_time_of_two() {
+    let mut world = pair(Fencing::Before, false);
+    world.kill(0);
+    // It has been told that it runs itself; from here on EC2 says nothing of instances and stops.
+    world.run(ms(1500));
+    world.mute = true;
+    world.run(ms(3000));
+    assert_eq!(world.fences.len(), 1);
+    for calls in [1, 2] {
+        let overdue = world.fences[calls - 1].0 + ms(6000);
+        world.run(overdue.since(world.now) - Duration::from_nanos(1));
+        world.tell(1, Event::Ticked);
+        assert_eq!(world.fences.len(), calls);
+        world.run(Duration::from_nanos(1));
+        world.tell(1, Event::Ticked);
+        assert_eq!(world.fences.len(), calls + 1);
+    }
+    assert!(!world.said(1, "fencing-failed"));
+    world.run(ms(6300));
+    assert!(world.said(1, "fencing-failed") && world.fences.len() == 3);
+}
+
+#[test]
+fn whether_it_runs_itself_is_asked_while_the_holder_is_late_so_that_the_stop_is_not() {
+    let mut world = pair(Fencing::Before, false);
+    world.tell(0, Event::Asked(Wish::Switchover(GroupId(0), None)));
+    world.run(ms(30_000));
+    assert_eq!(world.active(), [1]);
+    let own = |world: &World| world.instance_reads.iter().filter(|(_, node, whose)| node == whose).count();
+    assert_eq!(own(&world), 0, "in peace nobody wants to know");
+    world.kill(1);
+    world.run_until(ms(1), |world| !world.fences.is_empty());
+    assert!(own(&world) > 0);
+    let silent = world.notices.iter().find(|(_, it)| it.id == "peer-silent").unwrap().1.at;
+    assert_eq!(world.fences[0].0, silent, "node 0 goes first");
 }

@@ -105,9 +105,7 @@ fn without_dynamodb_the_holder_stands_down_before_eight_tenths_are_over() {
     assert_ne!(world.guards, renewed);
     world.table_fails = Some(Failure::NoAnswer);
     let (last, _, until) = *world.guards.last().unwrap();
-    while world.active() == [0] {
-        world.run(ms(10));
-    }
+    world.run_until(ms(10), |world| world.active() != [0]);
     assert!(world.now.since(last) <= ms(6_000), "{:?}", world.now.since(last));
     assert!(until.unwrap().since(world.now) >= ms(1_980), "the service has its stop bound");
     assert_eq!(world.group(0).reason.0, Row::Isolated);
@@ -138,9 +136,7 @@ fn a_throttled_renewal_is_repeated_and_nothing_moves() {
 #[test]
 fn a_renewal_whose_answer_is_lost_is_settled_by_its_nonce_and_counts_from_its_first_attempt() {
     let mut world = pair();
-    while world.guards.is_empty() {
-        world.run(ms(10));
-    }
+    world.run_until(ms(10), |world| !world.guards.is_empty());
     let renewed = world.now;
     // The next renewal is carried out, and its answer lost.
     world.table_fails = Some(Failure::NoAnswer);
@@ -340,9 +336,7 @@ fn who_stops_offers_the_group_as_stopped_only_when_its_service_has() {
     world.tell(1, Event::AbilityChanged { group: GroupId(0), able: Err("no".into()) });
     world.run(ms(500));
     world.tell(0, Event::ShutdownAsked(Shutdown::Stop));
-    while world.desired[0] != Some(Desired::Standby) {
-        world.run(ms(5));
-    }
+    world.run_until(ms(5), |world| world.desired[0] == Some(Desired::Standby));
     // Found by the simulator: somebody becomes able while the leaving node, already standby, still stops.
     world.tell(1, Event::AbilityChanged { group: GroupId(0), able: Ok(()) });
     world.run(ms(950));
@@ -361,9 +355,7 @@ fn a_thawed_holder_that_is_heard_is_not_fenced() {
     world.start(1);
     world.run(ms(60_000));
     world.frozen = vec![0];
-    while !world.said(1, "fencing") {
-        world.run(ms(5));
-    }
+    world.run_until(ms(5), |world| world.said(1, "fencing"));
     // It thaws, and cannot renew: it is heard, and stands by. Found by the simulator: fencing began anew with every
     // datagram, and shot it as soon as it had renewed.
     world.table_fails = Some(Failure::Passing);

@@ -133,9 +133,7 @@ fn a_frozen_active_that_thaws_in_the_middle_of_a_call_does_not_believe_its_answe
     let mut world = pair();
     world.delays = vec![Delay { node: 0, lands: ms(300), answered: true }];
     world.holder = vec![Held::Nobody];
-    while world.calls.is_empty() {
-        world.run(ms(100));
-    }
+    world.run_until(ms(100), |world| !world.calls.is_empty());
     world.frozen = vec![0];
     world.run(ms(400));
     assert_eq!((world.calls[0].did, world.holder[0]), (Some(Ok(())), Held::By(0)), "it has acted");
@@ -161,9 +159,7 @@ fn a_call_of_a_frozen_active_that_lands_after_the_takeover_is_found_out_by_its_c
     let mut world = pair();
     world.delays = vec![Delay { node: 0, lands: ms(6000), answered: true }];
     world.holder = vec![Held::Orphaned];
-    while world.calls.is_empty() {
-        world.run(ms(100));
-    }
+    world.run_until(ms(100), |world| !world.calls.is_empty());
     assert_eq!(world.calls[0].from, TakeFrom::Anyone);
     world.frozen = vec![0];
     world.run(ms(4000));

@@ -113,9 +113,7 @@ fn a_throttled_take_of_the_anchor_is_repeated_soon() {
     let mut world = pair(ms(10_000));
     world.take_answer = Some(Failure::Passing);
     world.kill(0);
-    while world.takes.is_empty() {
-        world.run(ms(5));
-    }
+    world.run_until(ms(5), |world| !world.takes.is_empty());
     world.run(ms(500));
     assert!(world.takes.len() >= 2, "as without a lease: {:?}", world.takes);
     world.take_answer = None;
@@ -158,8 +156,6 @@ fn the_goodbye_waits_until_the_lease_is_given_back() {
     world.run(ms(500));
     world.table_delay = ms(1_500);
     world.tell(0, Event::ShutdownAsked(Shutdown::Stop));
-    while world.exited.is_empty() {
-        world.run(ms(5));
-    }
+    world.run_until(ms(5), |world| !world.exited.is_empty());
     assert_eq!(world.table.map(|lease| lease.owner), Some(None), "it ended before its last write landed");
 }

@@ -2,9 +2,11 @@
 //! be read, so that one run shows all problems.
 
 mod addresses;
+mod checks;
 mod resources;
 mod safety;
 mod service;
+mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -32,6 +34,7 @@ pub(super) fn check(file: &File, problems: &mut Problems<'_>) {
     addresses::check(file, problems);
     safety::check(file, problems);
     service::check(file, problems);
+    source::check(file, problems);
     call_timeout(file.aws.call_timeout.as_ref(), problems);
 }
 
@@ -212,6 +215,7 @@ fn groups(file: &File, problems: &mut Problems<'_>) {
         group_nodes(group, file, problems);
         anchor(group, problems);
         super::asterisk::check(group, problems);
+        checks::check(group, problems);
     }
 }
 

@@ -9,7 +9,7 @@ const INSIDE: &str = "resource::guest::tests::inside_a_namespace";
 const UNPRIVILEGED: &str = "resource::guest::tests::without_the_capability";
 
 /// Runs one of the ignored tests below in a new network namespace.
-fn in_namespace(test: &str, drop_capability: bool) {
+pub(super) fn in_namespace(test: &str, drop_capability: bool) {
     let unshare: &[&str] =
         if rustix::process::geteuid().is_root() { &["unshare", "-n"] } else { &["unshare", "-rn"] };
     let possible =
@@ -42,7 +42,7 @@ fn without_cap_net_admin_the_message_names_it() {
     in_namespace(UNPRIVILEGED, true);
 }
 
-fn ip(words: &str) {
+pub(super) fn ip(words: &str) {
     let status = Command::new("ip").args(words.split(' ')).status().unwrap();
     assert!(status.success(), "ip {words}");
 }
@@ -57,7 +57,9 @@ fn interfaces() {
     ip("link set eth-a up");
 }
 
-async fn next(events: &mut tokio::sync::mpsc::UnboundedReceiver<GuestEvent>) -> GuestEvent {
+pub(super) async fn next<T>(
+    events: &mut tokio::sync::mpsc::UnboundedReceiver<GuestEvent<T>>,
+) -> GuestEvent<T> {
     tokio::time::timeout(Duration::from_secs(3), events.recv()).await.expect("an event").unwrap()
 }
 

@@ -265,6 +265,8 @@ fn efforts_can_move_between_threads() {
     sendable(observe(&cloud, &anchor, &here));
     sendable(crate::resource::observe_anchor(&cloud, &anchor, &here, &roster, "key"));
     sendable(crate::resource::take_anchor(&cloud, &anchor, &here, TakeFrom::Anyone));
+    let (_say, listen) = tokio::sync::watch::channel(crate::resource::guest::Wanted::new());
+    sendable(crate::resource::guest::keep::<crate::resource::guest::GuestAddress>(listen, |_| ()));
     let (_say, listen) = tokio::sync::watch::channel(Vec::new());
-    sendable(crate::resource::guest::keep(listen, |_| ()));
+    sendable(crate::resource::guest::keep::<crate::resource::guest::source::Source>(listen, |_| ()));
 }

@@ -97,11 +97,12 @@ impl Bus {
             Err(_elapsed) => return Err(UnitError::NoAnswer { what: what(), after: ANSWER }),
         };
         let read = |error: &zbus::Error| UnitError::Failed { what: what(), said: words(error) };
-        let message = answered.map_err(|error| match &error {
-            zbus::Error::MethodError(name, said, _) => {
+        let message = answered.map_err(|error| {
+            if let zbus::Error::MethodError(name, said, _) = &error {
                 UnitError::Failed { what: what(), said: said.clone().unwrap_or_else(|| name.to_string()) }
+            } else {
+                UnitError::NoBus(words(&error))
             }
-            other => UnitError::NoBus(words(other)),
         })?;
         message.body().deserialize().map_err(|error| read(&error))
     }

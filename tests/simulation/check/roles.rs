@@ -40,7 +40,7 @@ impl World {
     }
 
     /// `role` (a): who becomes active owns the group, or did in the last 10 s. `barred`: it is not over its
-    /// migration threshold. `damping`: no node is active by row 16 more than six times an hour, restarts of its
+    /// migration threshold, unless (row 10) it hears nobody that could serve. `damping`: no node is active by row 16 more than six times an hour, restarts of its
     /// agent included.
     fn became_active(&mut self, node: NodeId, group: GroupId, row: Row) {
         let (at, since) = (usize::from(group.0), self.now - ROLE_LAG);
@@ -54,7 +54,8 @@ impl World {
                 format!("{} group {at} became active, but has not owned it in the last 10 s", name(node));
             self.fail("role", text);
         }
-        if self.barred(node, group) && !self.checks.wished_lately(group, self.now) {
+        let last_resort = row == Row::OwnUnfit && !self.hears_better(node, group);
+        if self.barred(node, group) && !last_resort && !self.checks.wished_lately(group, self.now) {
             let text =
                 format!("{} group {at} became active, though its service has failed too often", name(node));
             self.fail("barred", text);
@@ -68,6 +69,19 @@ impl World {
                 format!("{} group {at} was taken by silence more than six times in an hour", name(node));
             self.fail("damping", text);
         }
+    }
+
+    /// Whether a node that could serve has been heard here for long enough to be known as such.
+    fn hears_better(&self, node: NodeId, group: GroupId) -> bool {
+        let better = |it: &NodeId| {
+            let heard = self.net.last(*it, node).is_some_and(|last| {
+                let life = self.machines[usize::from(it.0)].life;
+                last.life == life && last.knows_me && self.now.since(last.at) < self.checks.dead_after / 2
+            });
+            heard && self.can_serve(*it, usize::from(group.0), Holder::Node(node))
+        };
+        let calm = self.now.since(self.checks.unrest) > secs(40);
+        calm && self.settings.groups[usize::from(group.0)].nodes.iter().filter(|it| **it != node).any(better)
     }
 
     /// `yield`: who yields has lost the anchor in the last 10 s. `isolated`: an isolated node keeps, if it is to.

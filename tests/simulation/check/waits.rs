@@ -46,7 +46,7 @@ impl World {
     }
 
     /// Whether this node could take the group and serve, as it is configured.
-    fn can_serve(&self, node: NodeId, group: usize, holder: Holder) -> bool {
+    pub(super) fn can_serve(&self, node: NodeId, group: usize, holder: Holder) -> bool {
         let machine = &self.machines[usize::from(node.0)];
         let local = &machine.groups[group];
         let settings = &self.settings.groups[group];

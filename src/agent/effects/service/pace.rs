@@ -12,7 +12,7 @@ const HEALTHY: Duration = Duration::from_secs(60);
 
 /// When the next start is due.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(in crate::agent::effects) struct Pace {
     pause: Duration,
     not_before: Option<Time>,
     up_since: Option<Time>,
@@ -31,7 +31,7 @@ impl Pace {
     }
 
     /// A start has ended, well or badly. Answers how long the next one will wait.
-    pub(super) fn started(&mut self, now: Time) -> Duration {
+    pub(in crate::agent::effects) fn started(&mut self, now: Time) -> Duration {
         let pause = self.pause;
         self.not_before = Some(now + pause);
         self.pause = (pause * 2).min(LONGEST);
@@ -69,15 +69,15 @@ mod tests {
         for _ in 0..8 {
             pauses.push(pace.started(now).as_secs());
             assert_eq!(pace.wait(now).as_secs(), *pauses.last().unwrap());
-            now = now + pace.wait(now);
+            now += pace.wait(now);
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
         assert_eq!(pace.runs(now), Some(HEALTHY));
-        now = now + Duration::from_secs(59);
+        now += Duration::from_secs(59);
         assert_eq!(pace.runs(now), Some(Duration::from_secs(1)));
         pace.is_down();
         assert_eq!(pace.runs(now), Some(HEALTHY), "it begins anew");
-        now = now + HEALTHY;
+        now += HEALTHY;
         assert_eq!((pace.runs(now), pace.wait(now)), (None, Duration::ZERO));
         assert_eq!(pace.started(now).as_secs(), 1);
     }

@@ -31,7 +31,7 @@ fn status() -> Status {
             "failed_reads": 0
         },
         "resources": [resource("trunk", true), resource("a-resource-with-a-long-name", false)],
-        "takeover": { "works": false, "because": "no other node of the group says that it could take it", "by": [] },
+        "takeover": { "works": false, "because": "ivr-b could not: an operator set it to standby", "by": [] },
         "armed": null, "maintenance": false, "standby": false, "fit": true, "fencing": "none", "desired": "serve",
         "reached": true, "failing": [], "hooks": []
     });
@@ -73,8 +73,7 @@ fn the_most_important_things_come_first_and_fit_a_terminal() {
       because      row 16: EC2 confirmed our take
       now          row 3: active, and EC2 says that the anchor is ours: serve,
                    repair the rest
-      takeover     would NOT work: no other node of the group says that it could
-                   take it
+      takeover     would NOT work: ivr-b could not: an operator set it to standby
       fencing      none: nothing makes sure that a silent node's processes have
                    stopped
       wanted here  serve: reached
@@ -158,4 +157,48 @@ fn lease_fencing_and_failures_are_said_where_they_are() {
     for (text, said) in cases {
         assert!(text.contains(said), "{said}\n{text}");
     }
+}
+
+#[test]
+fn checks_say_what_they_found_and_the_bad_ones_are_loud() {
+    let check = |name: &str, kind: &str, state: &str, text: &str, fails: u32| {
+        let it = json!({
+            "name": name, "kind": kind, "state": state, "since_ms": 4200, "text": text, "fails": fails,
+            "age_ms": if state == "not now" { None } else { Some(310) },
+            "took_us": if state == "not now" { None } else { Some(1234) }, "on_fail": "move"
+        });
+        serde_json::from_value(it).unwrap()
+    };
+    let mut status = status();
+    status.groups[0].checks = vec![
+        check("sip-options", "sip-options", "ok", "", 0),
+        check(
+            "gateways",
+            "ping",
+            "failed",
+            "10.0.1.1: no answer within 1s; 10.0.1.2: no answer within 1s",
+            4,
+        ),
+        check("database", "tcp", "unknown", "Operation not permitted (os error 1)", 0),
+        check("queue", "command", "degraded", "it says that it is degraded (190): one of two", 0),
+        check("http", "http", "not now", "", 0),
+    ];
+    let mut out = Vec::new();
+    text(&status, &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+    let checks: Vec<&str> =
+        text.lines().skip_while(|it| !it.starts_with("  check ")).take_while(|it| !it.is_empty()).collect();
+    insta::assert_snapshot!(checks.join("\n"), @r"
+      check       kind        state                took
+      sip-options sip-options ok for 4.2 s         1.2 ms
+      gateways    ping        FAILED for 4.2 s     1.2 ms
+        ! 10.0.1.1: no answer within 1s; 10.0.1.2: no answer within 1s, 4 times in a
+          row
+      database    tcp         UNKNOWN for 4.2 s    1.2 ms
+        ! Operation not permitted (os error 1)
+      queue       command     DEGRADED for 4.2 s   1.2 ms
+        ! it says that it is degraded (190): one of two
+      http        http        not now for 4.2 s
+    ");
 }

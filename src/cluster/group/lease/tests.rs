@@ -394,3 +394,40 @@ fn it_wakes_when_something_is_due() {
     assert_eq!(other.it.deadline(false, at(100)), Some(at(2000)), "the next read");
     assert_eq!(other.it.deadline(false, at(9000)), Some(at(10_050)), "the other's lease");
 }
+
+#[test]
+fn a_short_lease_is_read_by_its_tenth() {
+    let settings = LeaseSettings { length: secs(5), stop_bound: secs(1), grace: Duration::ZERO };
+    let mut it = Leasing::new(settings, NodeId(0), Random::new(7), at(0));
+    assert_eq!(it.read_every(true, false), Duration::from_millis(500));
+    it.failures = 2;
+    assert_eq!(it.read_every(true, false), secs(2));
+    it.failures = 0;
+    assert_eq!(it.read_every(false, true), secs(5));
+}
+
+#[test]
+fn what_was_seen_before_a_moment_was_received_by_then() {
+    let mut side = Side::new();
+    assert!(!side.it.seen_before(at(9000)));
+    side.reads(theirs(9), 0, 50);
+    side.reads(theirs(9), 1000, 1050);
+    assert!(!side.it.seen_before(at(49)) && side.it.seen_before(at(50)));
+    let mut owner = Side::owner();
+    owner.it.forfeit();
+    assert!(!owner.it.valid(at(800)) && owner.it.names_us(), "it has to be renewed before it counts");
+}
+
+#[test]
+fn a_read_that_was_sent_before_the_write_settles_nothing() {
+    let mut side = Side::new();
+    side.reads(theirs(9), 0, 0);
+    let early = side.asks(50);
+    side.it.begin(TAKE, 10, at(100));
+    assert_eq!(side.reads(theirs(11), 100, 100), None, "nothing was sent yet");
+    assert!(side.it.write.is_some());
+    side.sends(200).unwrap();
+    assert_eq!(side.it.read(early, Ok(theirs(12)), at(250)), None);
+    assert!(side.it.write.is_some(), "it may be what stood there before");
+    assert_eq!(side.reads(theirs(12), 200, 300), Some(Settled::Lost(TAKE)), "sent with it");
+}
