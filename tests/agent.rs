@@ -4,6 +4,8 @@
 #![allow(clippy::disallowed_methods, reason = "tests measure")]
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
 
+#[path = "agent/asterisk.rs"]
+mod asterisk;
 #[path = "agent/checks.rs"]
 mod checks;
 #[path = "agent/cloud.rs"]
@@ -122,7 +124,7 @@ fn a_switchover_moves_the_group_and_back() {
     let pair = Pair::new();
     let (a, b) = settled(&pair);
     let ask = |node: &Member, to: &str| {
-        let request = Request::Switchover { group: "ivr".into(), to: Some(to.into()) };
+        let request = Request::Switchover { group: "ivr".into(), to: Some(to.into()), drain_ms: None };
         assert_eq!(client::ask(&node.socket, request).unwrap(), Response::Accepted);
     };
     ask(&a, "ivr-b");
@@ -131,7 +133,7 @@ fn a_switchover_moves_the_group_and_back() {
     ask(&b, "ivr-a");
     until("ivr-a has all", 20, || pair.all_with("ivr-a"));
     until("ivr-b stands by", 10, || b.group().role == "standby");
-    let request = Request::Switchover { group: "nope".into(), to: None };
+    let request = Request::Switchover { group: "nope".into(), to: None, drain_ms: None };
     let answer = client::ask(&a.socket, request).unwrap();
     assert_eq!(answer, Response::Refused { why: "there is no group \"nope\"; there are: ivr".into() });
 }

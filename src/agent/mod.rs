@@ -5,6 +5,8 @@
 //! - the **effects** ([`effects`]), a tokio runtime with two workers: EC2, netlink, hooks, disk, log, the
 //!   operator's socket. They may be as slow as they like.
 
+mod answers;
+mod asterisk;
 mod aws;
 mod checks;
 pub mod clock;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
+use super::asterisk::AsteriskSeen;
 use super::checks::Checks;
 use super::clock;
 use super::effects::Ailing;
@@ -66,6 +67,8 @@ pub(super) struct World {
     pub(super) checks: Checks,
     /// Whether its service has been told to end with its last call: then that is no failure.
     pub(super) draining: watch::Sender<bool>,
+    /// What is known of its Asterisk.
+    pub(super) asterisk: AsteriskSeen,
     seen: Mutex<Seen>,
     able: Mutex<Able>,
 }
@@ -183,6 +186,7 @@ impl Shell {
                 maintenance: watch::Sender::new(false),
                 checks: Checks::new(&group.checks, clock::now()),
                 draining: watch::Sender::new(false),
+                asterisk: AsteriskSeen::default(),
                 seen: Mutex::new(seen),
                 able: Mutex::default(),
             }

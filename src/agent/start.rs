@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
+use super::answers::answer;
 use super::effects;
 use super::effects::WhoAmI;
 use super::heart::{Heart, Pulse, ToHeart};
@@ -23,13 +24,12 @@ use super::recorder::{Recorder, Written};
 use super::settings::settings;
 use super::shell::Shell;
 use super::shutdown::Signals;
-use super::status::{self, Recording};
+use super::status::Recording;
 use super::store::{State, Store};
 use super::{clock, memory};
 use crate::cloud::{Cloud, LeaseTable};
-use crate::cluster::{Cluster, Event, LinkId, Memory, NodeId, Shutdown, Time, Wish};
+use crate::cluster::{Cluster, Event, LinkId, Memory, NodeId, Shutdown, Time};
 use crate::config::{Config, Keys, Resource};
-use crate::control::protocol::{Request, Response, VERSION};
 use crate::control::server::{ListenError, Listener};
 use crate::record;
 use crate::wire::{self, Keyring, NoSuchKey};
@@ -293,44 +293,6 @@ fn addresses(config: &Config, me: NodeId) -> Vec<(NodeId, LinkId, SocketAddr)> {
             links.map(move |(link, address)| (node, link, SocketAddr::new(*address, port)))
         })
         .collect()
-}
-
-/// Answers an operator.
-async fn answer(shell: Arc<Shell>, recording: Arc<Recording>, request: Request) -> Response {
-    let refused = |why: String| Response::Refused { why };
-    let unknown = |what: &str, name: &str, known: &[String]| {
-        refused(format!("there is no {what} {name:?}; there are: {}", known.join(", ")))
-    };
-    let wish = |group: &str, wish: &dyn Fn(crate::cluster::GroupId) -> Wish| match shell.names.group_id(group)
-    {
-        Some(id) => {
-            shell.heart.event(Event::Asked(wish(id)));
-            Response::Accepted
-        }
-        None => unknown("group", group, &shell.names.groups),
-    };
-    match request {
-        Request::Ping => Response::Pong {
-            version: VERSION,
-            node: shell.names.node(shell.me).to_owned(),
-            pid: std::process::id(),
-        },
-        Request::Status => match shell.heart.look().await {
-            Some(look) => Response::Status(Box::new(status::of(&shell, &look, &recording))),
-            None => refused("the agent is ending".to_owned()),
-        },
-        Request::Switchover { group, to } => {
-            let node = to.as_ref().map(|name| (name, shell.names.node_id(name)));
-            match node {
-                Some((name, None)) => unknown("node", name, &shell.names.nodes),
-                Some((_, node)) => wish(&group, &|id| Wish::Switchover(id, node)),
-                None => wish(&group, &|id| Wish::Switchover(id, None)),
-            }
-        }
-        Request::Maintenance { group, on } => wish(&group, &|id| Wish::Maintenance(id, on)),
-        Request::Standby { group, on } => wish(&group, &|id| Wish::Standby(id, on)),
-        Request::Cleanup { group } => wish(&group, &Wish::Cleanup),
-    }
 }
 
 impl fmt::Debug for Parts {

@@ -85,6 +85,7 @@ fn group(shell: &Shell, view: &GroupView, now: Time) -> Group {
     if view.role == Role::Active {
         active.insert(0, name(&shell.me));
     }
+    let (registrations, draining) = world.asterisk.show();
     Group {
         member: view.member,
         members: settings.nodes.iter().map(name).collect(),
@@ -113,6 +114,8 @@ fn group(shell: &Shell, view: &GroupView, now: Time) -> Group {
         reached: view.desired.is_some_and(|(_, reached)| reached),
         failing: failing(settings, view, &seen, now),
         hooks: hooks(&seen, now),
+        registrations,
+        draining,
         checks: checks::of(settings, world, now),
         ..absent(shell, view)
     }
@@ -171,6 +174,8 @@ fn absent(shell: &Shell, view: &GroupView) -> Group {
         reached: false,
         failing: Vec::new(),
         hooks: Vec::new(),
+        registrations: Vec::new(),
+        draining: None,
         checks: Vec::new(),
     }
 }

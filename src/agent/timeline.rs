@@ -126,6 +126,16 @@ impl Timeline {
         });
     }
 
+    /// So many calls were up on the node that fell silent: of the takeover under way, or the last one.
+    pub(super) fn calls_lost(&self, group: GroupId, calls: u32, names: &Names) {
+        let name = names.group(group);
+        self.with(group, |track, kept| {
+            let running = track.run.as_mut().filter(|run| run.answered).map(|run| &mut run.takeover);
+            running.or_else(|| kept.iter_mut().find(|it| it.group == name))?.calls_lost = Some(calls);
+            None
+        });
+    }
+
     /// This node yields: what is not done by now will not be.
     pub(super) fn ended(&self, group: GroupId) {
         self.with(group, |track, kept| {

@@ -130,6 +130,9 @@ fn print_text(checked: Checked, out: Out<'_>) -> anyhow::Result<Exit> {
         keys.as_ref().map_or("keys not checked".to_owned(), keys_in_words),
         config.hash()
     )?;
+    for warning in config.asterisk_warnings() {
+        writeln!(out, "warning: {warning}")?;
+    }
     Ok(Exit::Ok)
 }
 
@@ -149,7 +152,7 @@ fn print_json(checked: &Checked, out: Out<'_>) -> anyhow::Result<Exit> {
             let hash = format!("{:016x}", config.hash());
             let document = json!({
                 "ok": true, "cluster": config.cluster, "nodes": nodes, "groups": groups, "keys": keys,
-                "hash": hash, "problems": [],
+                "hash": hash, "problems": [], "warnings": config.asterisk_warnings(),
             });
             (document, Exit::Ok)
         }

@@ -13,6 +13,7 @@ mod output;
 mod run;
 pub mod sandbox;
 mod status;
+mod switchover;
 
 use std::fmt;
 use std::io::Write;
@@ -44,6 +45,8 @@ enum Command {
     Run(Box<run::Args>),
     /// Show what this node's agent knows
     Status(status::Args),
+    /// Hand a group over to another node
+    Switchover(switchover::Args),
     /// Say of any moment what was known, what was decided and why
     Explain(explain::Args),
     /// Check or show a configuration file
@@ -80,6 +83,7 @@ fn run(root: Root, out: Out<'_>) -> anyhow::Result<Exit> {
         Command::Demo(args) => demo::run(&args, out),
         Command::Run(args) => run::run(*args, out),
         Command::Status(args) => status::run(&args, out),
+        Command::Switchover(args) => switchover::run(&args, out),
         Command::Explain(args) => explain::run(&args, out),
         Command::Config(args) => config::run(args, out),
         Command::Keygen(args) => keygen::run(&args, out),

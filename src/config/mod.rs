@@ -10,6 +10,7 @@ mod hash;
 pub mod keys;
 mod load;
 mod own_node;
+mod pjsip;
 mod recovery;
 mod report;
 mod rules;

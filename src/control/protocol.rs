@@ -9,12 +9,14 @@
 //! skips what it does not know. All durations are in the unit that ends their name; ages count back from
 //! the moment of the answer. Nodes and groups go by the names of the configuration file.
 
+mod asterisk;
 mod checks;
 mod instances;
 mod nodes;
 
 use serde::{Deserialize, Serialize};
 
+pub use asterisk::{Draining, Registration};
 pub use checks::Check;
 pub use instances::{Fence, Recovery};
 pub use nodes::{Link, Node};
@@ -47,6 +49,14 @@ pub enum Request {
         /// To which node.
         #[serde(default)]
         to: Option<String>,
+        /// First take no new calls, and wait so long for those that are up. Asterisk only; answered at once.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        drain_ms: Option<u64>,
+    },
+    /// End the drain of a switchover that has not come yet: new calls are taken again.
+    CancelDrain {
+        /// Of which group.
+        group: String,
     },
     /// Maintenance of the group on every node, on or off.
     Maintenance {
@@ -185,6 +195,12 @@ pub struct Group {
     pub failing: Vec<String>,
     /// The last hooks, latest first.
     pub hooks: Vec<Hook>,
+    /// Asterisk's outbound registrations.
+    #[serde(default)]
+    pub registrations: Vec<Registration>,
+    /// A switchover waits for the calls.
+    #[serde(default)]
+    pub draining: Option<Draining>,
     /// What is asked on this node again and again, in the order of the file.
     #[serde(default)]
     pub checks: Vec<Check>,
@@ -301,6 +317,9 @@ pub struct Takeover {
     pub guest_done_us: Option<u64>,
     /// The promote hooks had ended.
     pub hooks_done_us: Option<u64>,
+    /// Asterisk's channels on the node that fell silent, as it last said: their calls are lost.
+    #[serde(default)]
+    pub calls_lost: Option<u32>,
 }
 
 /// The process.
@@ -356,6 +375,6 @@ mod tests {
     fn what_a_later_version_adds_is_skipped() {
         let line = r#"{"version":1,"request":"switchover","group":"ivr","why":"new field"}"#;
         let ask: Ask = serde_json::from_str(line).unwrap();
-        assert_eq!(ask.request, Request::Switchover { group: "ivr".into(), to: None });
+        assert_eq!(ask.request, Request::Switchover { group: "ivr".into(), to: None, drain_ms: None });
     }
 }

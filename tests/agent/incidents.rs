@@ -44,7 +44,7 @@ fn ask(node: &Member, request: Request) {
 }
 
 fn switchover(node: &Member, to: &str) {
-    ask(node, Request::Switchover { group: "ivr".into(), to: Some(to.into()) });
+    ask(node, Request::Switchover { group: "ivr".into(), to: Some(to.into()), drain_ms: None });
 }
 
 #[test]

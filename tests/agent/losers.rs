@@ -65,7 +65,7 @@ fn whoever_gains_or_loses_the_anchor_leaves_its_connections_behind() {
     let (a, b) = settled(&pair);
     let replaced = |line: &Line| line.replaced.load(Ordering::Relaxed);
     let before = (replaced(&a.line), replaced(&b.line));
-    let request = Request::Switchover { group: "ivr".into(), to: Some("ivr-b".into()) };
+    let request = Request::Switchover { group: "ivr".into(), to: Some("ivr-b".into()), drain_ms: None };
     assert_eq!(client::ask(&a.socket, request).unwrap(), Response::Accepted);
     until("ivr-b has all", 10, || pair.all_with("ivr-b") && a.group().role == "standby");
     until("both speak over new connections", 5, || {

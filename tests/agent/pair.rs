@@ -31,6 +31,8 @@ pub(crate) struct Pair {
     pub(crate) demote: &'static str,
     /// More keys of the group.
     pub(crate) group: String,
+    /// Where each node's Asterisk listens for AMI, and the file with its secret.
+    pub(crate) asterisks: Vec<(&'static str, String)>,
     /// More tables of the file.
     pub(crate) tables: &'static str,
     /// What `OWN` stands for in those, for each node: only a test has a file that is not the same everywhere.
@@ -65,6 +67,7 @@ impl Pair {
             timers: ("50ms", "300ms"),
             demote: "true",
             group: String::new(),
+            asterisks: Vec::new(),
             tables: "",
             own: Vec::new(),
             recovery: None,
@@ -102,6 +105,7 @@ impl Pair {
             nodes = ["ivr-a", "ivr-b"]
             anchor = "service-address"
             {group}
+            {asterisk}
             [[group.private-ip]]
             name = "service-address"
             address = "127.0.0.100"
@@ -126,6 +130,7 @@ impl Pair {
             {more}
             "#,
             group = self.group,
+            asterisk = self.asterisks.iter().find(|it| it.0 == node).map_or("", |it| it.1.as_str()),
             more = self
                 .tables
                 .replace("{node}", node)

@@ -35,7 +35,7 @@ fn what_a_pair_records_is_replayed_without_a_difference() {
     until("ivr-b has all", 10, || pair.all_with("ivr-b"));
     let mut a = pair.start("ivr-a");
     until("ivr-a could take it", 30, || a.group().takeover.works && a.group().row_now == 12);
-    let request = Request::Switchover { group: "ivr".into(), to: Some("ivr-a".into()) };
+    let request = Request::Switchover { group: "ivr".into(), to: Some("ivr-a".into()), drain_ms: None };
     assert_eq!(client::ask(&b.socket, request).unwrap(), Response::Accepted);
     until("ivr-a has all", 20, || pair.all_with("ivr-a"));
     a.agent.as_ref().unwrap().stop();

@@ -1,6 +1,7 @@
 //! What the core wants done, done: each wish is a task that ends in at most one event. The latest wish
 //! counts; nothing here can keep the heart waiting.
 
+pub(super) mod asterisk;
 mod calls;
 mod checks;
 mod fence;
@@ -44,6 +45,7 @@ pub(super) fn start(shell: &Arc<Shell>, who_am_i: WhoAmI, state: &State) {
             world.maintenance.send_replace(kept.is_some_and(|it| it.maintenance.on));
         }
         world::start(shell, group);
+        tokio::spawn(asterisk::keep(Arc::clone(shell), group));
         checks::start(shell, group);
     }
     tokio::spawn(guard::keep(Arc::clone(shell)));

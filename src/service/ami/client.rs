@@ -18,14 +18,21 @@ const EVENTS_KEPT: usize = 1024;
 /// So many parts of one list are read: a system has not nearly as many registrations.
 const LONGEST_LIST: usize = 10_000;
 
-/// One connection, logged in. Only class `system` is listened to: nothing comes for each call.
+/// One connection, logged in.
 pub struct Client {
     stream: TcpStream,
     reader: Reader,
     events: VecDeque<Message>,
     actions: u64,
     patience: Duration,
-    booted: bool,
+    booted: Option<Booted>,
+}
+
+/// FullyBooted, as it was heard.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Booted {
+    /// How long Asterisk ran then, if it says so.
+    pub uptime: Option<Duration>,
 }
 
 impl fmt::Debug for Client {
@@ -50,8 +57,6 @@ pub struct Registration {
     pub name: String,
     /// "Registered", "Unregistered", "Rejected", "Stopped".
     pub state: String,
-    /// Seconds until it is sent again, if Asterisk says so.
-    pub next: Option<u32>,
 }
 
 impl Registration {
@@ -62,11 +67,20 @@ impl Registration {
 }
 
 impl Client {
-    /// Connects and logs in; each step, and each later action, has to be answered within `patience`.
+    /// Connects and logs in; each step, and each later action, has to be answered within `patience`. Only events of
+    /// class `system` are listened to: nothing comes for each call.
     ///
     /// # Errors
     /// See [`AmiError`].
     pub async fn login(settings: &Asterisk, patience: Duration) -> Result<Self, AmiError> {
+        Self::login_for(settings, "system", patience).await
+    }
+
+    /// The same, with events of other classes.
+    ///
+    /// # Errors
+    /// See [`AmiError`].
+    pub async fn login_for(settings: &Asterisk, events: &str, patience: Duration) -> Result<Self, AmiError> {
         let secret = read_secret(&settings.secret_file).map_err(AmiError::Secret)?;
         let address = settings.ami;
         let stream = timeout(patience, TcpStream::connect(address))
@@ -75,16 +89,15 @@ impl Client {
             .map_err(|source| AmiError::Connect { address, source })?;
         // Small messages, each of which is waited for.
         stream.set_nodelay(true).map_err(AmiError::Closed)?;
-        let (reader, events) = (Reader::default(), VecDeque::new());
-        let mut client = Self { stream, reader, events, actions: 0, patience, booted: false };
+        let (reader, kept) = (Reader::default(), VecDeque::new());
+        let mut client = Self { stream, reader, events: kept, actions: 0, patience, booted: None };
         let greeting = timeout(patience, client.greeting()).await;
         let greeting = greeting.map_err(|_elapsed| silence("with AMI's greeting", patience))??;
         if !greeting.starts_with("Asterisk Call Manager/") {
             let said = greeting.chars().take(80).collect();
             return Err(AmiError::NotAmi { address, said });
         }
-        let fields =
-            [("Username", settings.user.as_str()), ("Secret", secret.reveal()), ("Events", "system")];
+        let fields = [("Username", settings.user.as_str()), ("Secret", secret.reveal()), ("Events", events)];
         match client.act("Login", &fields).await {
             Ok(_) => Ok(client),
             Err(AmiError::Refused { why, .. }) => {
@@ -96,7 +109,7 @@ impl Client {
 
     /// Whether it has said FullyBooted: to a client that logs in later it says it at once, right after the answer
     /// to Login (and to nobody who may not read class `system`).
-    pub fn is_booted(&self) -> bool {
+    pub fn booted(&self) -> Option<Booted> {
         self.booted
     }
 
@@ -133,6 +146,15 @@ impl Client {
         Ok(said.all("Output").map(str::to_owned).collect())
     }
 
+    /// The unique ids of all channels. Class `system` or `reporting`.
+    ///
+    /// # Errors
+    /// See [`AmiError`].
+    pub async fn channels(&mut self) -> Result<Vec<String>, AmiError> {
+        let list = self.list("CoreShowChannels").await?;
+        Ok(list.iter().filter_map(|it| it.get("Uniqueid")).map(str::to_owned).collect())
+    }
+
     /// All outbound registrations of pjsip. Class `system` or `reporting`.
     ///
     /// # Errors
@@ -145,11 +167,7 @@ impl Client {
         };
         let details = all.iter().filter(|it| it.is("Event", "OutboundRegistrationDetail"));
         let registration = |it: &Message| {
-            Some(Registration {
-                name: it.get("ObjectName")?.to_owned(),
-                state: it.get("Status")?.to_owned(),
-                next: it.get("NextReg").and_then(|it| it.parse().ok()),
-            })
+            Some(Registration { name: it.get("ObjectName")?.to_owned(), state: it.get("Status")?.to_owned() })
         };
         Ok(details.filter_map(registration).collect())
     }
@@ -239,7 +257,10 @@ impl Client {
 
     /// Events are for [`event`](Self::event); anything else is an answer that nobody waits for any more.
     fn keep(&mut self, message: Message) {
-        self.booted |= message.is("Event", "FullyBooted");
+        if message.is("Event", "FullyBooted") {
+            let seconds = message.get("Uptime").and_then(|it| it.parse().ok());
+            self.booted = Some(Booted { uptime: seconds.map(Duration::from_secs) });
+        }
         if message.get("Event").is_some() {
             self.events.push_back(message);
         }

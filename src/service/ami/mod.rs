@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use check::{Outcome, Watch};
-pub use client::{Client, CoreStatus, Registration};
+pub use client::{Booted, Client, CoreStatus, Registration};
 pub use message::{LONGEST_LINE, MOST_LINES, Malformed, Message, Reader};
 pub use secret::{Secret, read as read_secret};
 

@@ -11,7 +11,7 @@ pub(super) async fn ask(watch: &mut Watch, settings: Option<&Asterisk>, timeout:
     // The configuration has seen to it.
     let Some(settings) = settings else { return Outcome::Unknown("there is no [group.asterisk]".into()) };
     match watch.check(settings, timeout).await {
-        ami::Outcome::Ok(_) => Outcome::Ok,
+        ami::Outcome::Ok => Outcome::Ok,
         ami::Outcome::Failed(text) => Outcome::Failed(text),
         ami::Outcome::Unknown(text) => Outcome::Unknown(text),
     }
