@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::watch::{Receiver, Sender};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::poll::{Answer, Busy, poll};
 use super::program::{How, Program};
@@ -32,7 +32,6 @@ impl CommandService {
 
     pub(super) async fn start(&self, bound: Duration) -> Result<(), Failure> {
         let _work = self.busy.work();
-        let until = Instant::now() + bound.min(SETTLES);
         // One that runs is not started twice.
         if self.status().await.runs() == Some(true) {
             return Ok(());
@@ -41,18 +40,20 @@ impl CommandService {
         if !ended.is_well() {
             return Err(Failure::soft(format!("{} {ended}", name(&self.commands.start))));
         }
+        let mut left = bound.min(SETTLES);
         loop {
             let state = self.status().await;
             if state.runs() == Some(true) {
                 return Ok(());
             }
-            if Instant::now() >= until {
+            if left.is_zero() {
                 let said = words(&state);
                 let why = format!("{} ended well, but {said}", name(&self.commands.start));
                 // Who cannot say that it does not run has not failed.
                 return Err(Failure { unknown: state.runs().is_none(), ..Failure::soft(why) });
             }
             sleep(LOOK_AGAIN).await;
+            left = left.saturating_sub(LOOK_AGAIN);
         }
     }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::watch::{Receiver, Sender};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::poll::{Answer, Busy, poll};
 use super::program::{Ended, How, Program};
@@ -92,7 +92,6 @@ impl OcfService {
     /// Says whether the agent finds what it needs on this node.
     async fn validate(self, sight: Sender<Sight>) {
         loop {
-            let began = Instant::now();
             let action = self.act("validate-all", VALIDATES, Duration::ZERO).await;
             let unfit = match (&action.ended.how, action.ended.code) {
                 // 3: it does not know the action.
@@ -107,8 +106,7 @@ impl OcfService {
                 seen.unfit = unfit;
                 news
             });
-            let pause = VALIDATE_AGAIN.saturating_sub(began.elapsed());
-            if well || timeout(pause, sight.closed()).await.is_ok() {
+            if well || timeout(VALIDATE_AGAIN, sight.closed()).await.is_ok() {
                 return;
             }
         }
