@@ -1,6 +1,7 @@
 //! The answer to `status`: what the heart sees and the effects know, in the words of the protocol.
 
 mod checks;
+mod nodes;
 mod problems;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,14 +10,11 @@ use std::time::Duration;
 use super::clock;
 use super::heart::Look;
 use super::shell::{Seen, Shell};
-use crate::cluster::snapshot::{
-    Fencing, GroupView, LeaseView, LinkView, PeerView, RecoveryState, RecoveryView,
-};
-use crate::cluster::{Desired, LinkState, NodeId, Owner, PeerState, Role, Time, WhyNot};
+use crate::cluster::snapshot::{Fencing, GroupView, LeaseView};
+use crate::cluster::{Desired, NodeId, Owner, Role, Time, WhyNot};
 use crate::config;
 use crate::control::protocol::{
-    Agent, Anchor, CallError, Fence, Group, Hook, Lease, Link, Node, Recovery, Resource, Status, Takeable,
-    VERSION,
+    Agent, Anchor, CallError, Fence, Group, Hook, Lease, Resource, Status, Takeable, VERSION,
 };
 
 /// What is on disk, besides the log.
@@ -31,7 +29,7 @@ pub(super) struct Recording {
 pub(super) fn of(shell: &Shell, look: &Look, recording: &Recording) -> Status {
     let groups = look.snapshot.groups.iter().map(|view| group(shell, view, look.now)).collect();
     let ids = (0..).map(NodeId).zip(&shell.config.nodes);
-    let nodes = ids.map(|(id, settings)| node(shell, look, id, settings)).collect();
+    let nodes = ids.map(|(id, settings)| nodes::node(shell, look, id, settings)).collect();
     let errors = shell.errors.all().into_iter().map(|(call, error)| CallError {
         call: call.to_owned(),
         text: error.text,
@@ -280,83 +278,6 @@ fn hooks(seen: &Seen, now: Time) -> Vec<Hook> {
     seen.hooks.iter().map(hook).collect()
 }
 
-fn node(shell: &Shell, look: &Look, id: NodeId, settings: &config::Node) -> Node {
-    let peer = look.snapshot.peers.iter().find(|peer| peer.node == id);
-    let ours = shell.config.nodes.get(usize::from(shell.me.0)).map(|it| it.links.as_slice());
-    let addresses = |link: &LinkView| {
-        let place = usize::from(link.link.0);
-        let text = |links: Option<&[std::net::IpAddr]>| {
-            links.and_then(|it| it.get(place)).map(ToString::to_string).unwrap_or_default()
-        };
-        (text(ours), text(Some(&settings.links)))
-    };
-    let links = peer.into_iter().flat_map(|peer| &peer.links).map(|link| {
-        let (ours, theirs) = addresses(link);
-        self::link(look, id, link, ours, theirs)
-    });
-    Node {
-        name: settings.name.clone(),
-        state: peer.map_or("this node", state).to_owned(),
-        heard_ms: peer.and_then(|peer| peer.heard).map(ms),
-        hears_us: peer.and_then(|peer| peer.hears_us),
-        same_config: peer.and_then(|peer| peer.same_config),
-        recovery: peer.and_then(|peer| peer.recovery).map(recovery),
-        instance: peer.map_or_else(|| own_instance(shell), |peer| peer.instance.clone()),
-        interfaces: shell.known_interfaces(id),
-        links: links.collect(),
-    }
-}
-
-fn recovery(view: RecoveryView) -> Recovery {
-    let state = match view.state {
-        RecoveryState::Waiting => "waiting",
-        RecoveryState::Asked => "asked",
-        RecoveryState::Stopping => "stopping",
-        RecoveryState::Booting => "booting",
-        RecoveryState::Heard => "heard",
-        RecoveryState::GaveUp => "gave up",
-    };
-    Recovery { state: state.to_owned(), attempts: view.attempts, next_in_ms: view.next_in.map(ms) }
-}
-
-fn own_instance(shell: &Shell) -> Option<String> {
-    shell.here.borrow().as_ref().map(|here| here.identity.instance.clone())
-}
-
-fn link(look: &Look, node: NodeId, view: &LinkView, ours: String, theirs: String) -> Link {
-    let stats = &view.stats;
-    let expected = stats.received + stats.missed;
-    // Counts beyond 2^53 would take millions of years.
-    let loss = if expected == 0 { 0.0 } else { stats.missed as f64 * 100.0 / expected as f64 };
-    let source = look.sources.peer(node, view.link);
-    Link {
-        link: view.link.0,
-        ours,
-        theirs,
-        state: match view.state {
-            LinkState::NeverSeen => "never seen",
-            LinkState::Up => "up",
-            LinkState::Late => "late",
-            LinkState::Lost => "lost",
-        }
-        .to_owned(),
-        since_ms: ms(view.since),
-        heard_ms: view.heard.map(ms),
-        rtt_us: stats.srtt_us,
-        received: stats.received,
-        missed: stats.missed,
-        loss_percent: loss,
-        replayed: stats.replayed,
-        refused: source.map_or(0, |it| it.unauthenticated + it.refused),
-        refused_because: source.and_then(|it| it.last_error.as_ref()).map(|(_, error)| error.to_string()),
-        late: stats.late,
-        lost: stats.lost,
-        gap_p99_us: stats.gaps.p99().map(us),
-        gap_longest_us: (stats.gaps.total() > 0).then(|| us(stats.gaps.longest())),
-        advised_dead_after_ms: view.advised_dead_after.map(ms),
-    }
-}
-
 fn owner(shell: &Shell, owner: Owner) -> String {
     match owner {
         Owner::Mine => shell.names.node(shell.me).to_owned(),
@@ -364,18 +285,6 @@ fn owner(shell: &Shell, owner: Owner) -> String {
         Owner::Nobody => "nobody".to_owned(),
         Owner::Orphaned => "an orphan".to_owned(),
         Owner::Stranger => "a stranger".to_owned(),
-    }
-}
-
-fn state(peer: &PeerView) -> &'static str {
-    match peer.state {
-        PeerState::NeverSeen => "never seen",
-        PeerState::KeyMismatch => "key mismatch",
-        PeerState::Online => "online",
-        PeerState::Late => "late",
-        PeerState::Lost => "lost",
-        PeerState::Restarting => "restarting",
-        PeerState::Left => "left",
     }
 }
 
