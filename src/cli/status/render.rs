@@ -102,6 +102,17 @@ fn group(it: &Group, me: &str, out: Out<'_>) -> io::Result<()> {
     let settled = if it.anchor.settled { "" } else { ", not settled" };
     field(out, "anchor", &format!("{}: {}{settled}", it.anchor.resource, it.anchor.owner))?;
     resources(it, out)?;
+    asterisk(it, out)?;
+    checks(it, out)?;
+    for hook in it.hooks.iter().take(2) {
+        let took = millis(hook.took_us);
+        let text = format!("{} {}, took {took} ms, {} ago", hook.program, hook.end, age(hook.age_ms));
+        field(out, &hook.event, &text)?;
+    }
+    Ok(())
+}
+
+fn asterisk(it: &Group, out: Out<'_>) -> io::Result<()> {
     for registration in &it.registrations {
         let took = registration.took_ms.map_or_else(String::new, |ms| format!(", after {ms} ms"));
         let (name, state, since) = (&registration.name, &registration.state, age(registration.since_ms));
@@ -111,12 +122,6 @@ fn group(it: &Group, me: &str, out: Out<'_>) -> io::Result<()> {
         let to = of.to.as_deref().unwrap_or("the best node");
         let text = format!("{} channels up, handed over to {to} in at most {}", of.calls, age(of.left_ms));
         field(out, "draining", &text)?;
-    }
-    checks(it, out)?;
-    for hook in it.hooks.iter().take(2) {
-        let took = millis(hook.took_us);
-        let text = format!("{} {}, took {took} ms, {} ago", hook.program, hook.end, age(hook.age_ms));
-        field(out, &hook.event, &text)?;
     }
     Ok(())
 }
