@@ -54,7 +54,7 @@ impl Group {
         let known = self.role == Role::Active || self.owner(cx.now).1.is_some();
         if known && self.probes.of != holder.map(|peer| peer.id) {
             let of = holder.map(|peer| peer.id);
-            self.probes = Probes { of, next: cx.now, ..Probes::default() };
+            self.probes = Probes { of, ..Probes::default() };
         }
         let Some(holder) = holder else { return };
         let quiet = holder.late(cx.now, cx.settings) || holder.silent(cx.now, cx.settings);
