@@ -5,7 +5,7 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use standin::cluster::{Event, GroupId, Heartbeat, NodeId, Random, Settings, Time};
+use standin::cluster::{Desired, Event, GroupId, Heartbeat, NodeId, Random, Settings, Time};
 
 use crate::chance::{Chance, ms, secs};
 use crate::check::Checks;
@@ -69,6 +69,14 @@ pub(crate) enum Next {
         node: NodeId,
         group: GroupId,
         life: u32,
+    },
+    /// The shell starts a service again that it could not start before, for want of a deadline.
+    StartsAgain {
+        node: NodeId,
+        group: GroupId,
+        life: u32,
+        wanted: (Desired, u64),
+        takes: Duration,
     },
     Starts(NodeId),
     Boots(NodeId),
@@ -262,6 +270,9 @@ impl World {
             Next::Fails { node, group, times } => self.fails(node, group, times),
             Next::Flaps { fault, cut, until } => self.flaps(fault, cut, until),
             Next::FindsDead { node, group, life } => self.finds_dead(node, group, life),
+            Next::StartsAgain { node, group, life, wanted, takes } => {
+                self.starts_again((node, group), life, wanted, takes);
+            }
             Next::Boots(node) => self.boot(node),
             Next::Reboots(node) => self.reboots(node),
             Next::Rebooted(node) => self.rebooted(node),

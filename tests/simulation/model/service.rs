@@ -144,11 +144,33 @@ impl World {
         let machine = &self.machines[usize::from(node.0)];
         let (local, life) = (machine.clock.local(self.now), machine.life);
         let service = &machine.groups[usize::from(group.0)].service;
-        let guarded = service.guard.is_none_or(|until| local < until);
-        if service.wanted == Some(wanted) && guarded && matches!(wanted.0, Desired::Serve { .. }) {
-            self.starts_running(node, group);
-            self.job(node, group, wanted.0, (life, wanted.1), takes);
+        if service.wanted != Some(wanted) || service.running || !matches!(wanted.0, Desired::Serve { .. }) {
+            return;
         }
+        // It waits for the guard's next deadline, without which nothing would stop what is started.
+        if service.guard.is_some_and(|until| local >= until) {
+            return self.later(ms(250), Next::StartsAgain { node, group, life, wanted, takes });
+        }
+        self.starts_running(node, group);
+        self.job(node, group, wanted.0, (life, wanted.1), takes);
+    }
+
+    /// The guard has been told another deadline meanwhile, or not.
+    pub(crate) fn starts_again(
+        &mut self,
+        (node, group): (NodeId, GroupId),
+        life: u32,
+        wanted: (Desired, u64),
+        takes: Duration,
+    ) {
+        let machine = &self.machines[usize::from(node.0)];
+        if machine.life != life || machine.process.is_none() {
+            return;
+        }
+        if machine.frozen(self.now) {
+            return self.later(secs(1), Next::StartsAgain { node, group, life, wanted, takes });
+        }
+        self.start_again(node, group, wanted, takes);
     }
 
     /// The agent's process has ended: what it had begun goes on, if systemd has it already.
@@ -193,6 +215,9 @@ impl World {
         if ran {
             self.tally.guard_kills += 1;
             self.say(|| format!("{} group {}: the guard kills its service", name(node), group.0));
+            // Whoever still wants it to run is told by systemd.
+            let life = self.machine(node).life;
+            self.later(ms(10), Next::FindsDead { node, group, life });
         }
     }
 
