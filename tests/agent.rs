@@ -22,10 +22,14 @@ mod probe;
 mod process;
 #[path = "agent/recorded.rs"]
 mod recorded;
+#[path = "agent/recovery.rs"]
+mod recovery;
 #[path = "agent/safety.rs"]
 mod safety;
 #[path = "agent/service.rs"]
 mod service;
+#[path = "agent/supervision.rs"]
+mod supervision;
 #[path = "agent/systemd.rs"]
 mod systemd;
 

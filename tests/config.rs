@@ -397,6 +397,8 @@ fn a_check_has_defaults_that_fit_what_it_asks() {
         "tcp standby restart 2000 1000 1 3",
         "gateways always move 2000 1000 1 3",
         "database always move 2000 1000 1 3",
+        "systemd always report 10000 1000 1 1",
+        "asterisk-ami always restart 2000 1000 1 3",
         "command always restart 60000 20000 1 3",
         "disk always move 10000 5000 1 3",
         "interface always move 2000 1000 1 3",

@@ -387,6 +387,7 @@ fn form() -> impl Strategy<Value = String> {
         "CreateRoute",
         "ReplaceRoute",
         "DeleteRoute",
+        "RebootInstances",
         "StopInstances",
         "StartInstances",
         "TerminateInstances",

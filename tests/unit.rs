@@ -2,6 +2,7 @@
 //! unit of its own, which the script has put there.
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
 #![allow(clippy::print_stdout, reason = "what was seen is said")]
+#![allow(clippy::disallowed_methods, reason = "how long a death took to be noticed")]
 
 use std::fs;
 use std::process::Command;
@@ -56,7 +57,7 @@ async fn a_death_is_noticed_at_once() {
     let (unit, mut watched) = up("den-plain.service").await;
     for n in 1..=20 {
         let (took, sight) = kill(unit.name(), &mut watched).await;
-        assert_eq!((sight.deaths, sight.death.as_str()), (n, "killed by SIGKILL"));
+        assert_eq!((sight.deaths, sight.death.why.as_str()), (n, "killed by SIGKILL"));
         assert_eq!(sight.state, State::Failed("killed by SIGKILL".into()));
         println!("death noticed after {took:?}");
         // More often than systemd's own limit (five in ten seconds) would have it.

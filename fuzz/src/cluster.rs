@@ -13,8 +13,9 @@ use arbitrary::{Result, Unstructured};
 use standin::cluster::heartbeat::{Echo, Reply, Tally};
 use standin::cluster::{
     AnchorRead, Cluster, Command, Counter, Event, Failure, Fencing, GroupId, GroupReport, GroupSettings,
-    Heartbeat, Lease, LeaseSettings, LinkId, Maintenance, Memory, NodeId, NodeSet, Offer, Owner, Role,
-    Running, ServiceFailure, Session, Settings, Shutdown, Time, WhenSilent, Wish,
+    Heartbeat, Lease, LeaseSettings, LinkId, Maintenance, Memory, NodeId, NodeSet, Offer, Owner,
+    RecoverySettings, Role, Running, ServiceFailure, Session, Settings, Shutdown, Time, WhenLost, WhenSilent,
+    Wish,
 };
 use standin::wire::{Keyring, Roster, decode, encode};
 
@@ -66,6 +67,13 @@ fn settings(tape: &mut Unstructured<'_>) -> Result<Settings> {
     for _ in 0..tape.int_in_range(1..=3)? {
         groups.push(group(tape, nodes)?);
     }
+    let seed: u64 = tape.arbitrary()?;
+    // Drawn from what was drawn already, so that kept inputs go on meaning what they meant.
+    let recovery = RecoverySettings {
+        when_lost: if seed & 2 == 0 { WhenLost::Reboot } else { WhenLost::Restart },
+        boot_time: Duration::from_secs(60 + seed % 300),
+        attempts: 1 + (seed >> 2) as u32 % 3,
+    };
     Ok(Settings {
         me: NodeId(tape.int_in_range(0..=nodes - 1)?),
         nodes,
@@ -76,7 +84,8 @@ fn settings(tape: &mut Unstructured<'_>) -> Result<Settings> {
         first_dead_after: dead_after + interval * tape.int_in_range(0..=100)?,
         call_timeout: Duration::from_secs(tape.int_in_range(1..=60)?),
         config_hash: 1,
-        seed: tape.arbitrary()?,
+        seed,
+        recovery: (seed & 1 == 0).then_some(recovery),
         groups,
     })
 }
@@ -107,6 +116,7 @@ fn group(tape: &mut Unstructured<'_>, nodes: u8) -> Result<GroupSettings> {
             silent_takeovers: tape.arbitrary::<[u32; 2]>()?.map(|at| Time::from_nanos(at.into())).into(),
             fail_count: tape.arbitrary()?,
             failed_at: tape.arbitrary::<Option<u32>>()?.map(|at| Time::from_nanos(at.into())),
+            restarting: Vec::new(),
         },
         ..of
     })
@@ -343,6 +353,7 @@ impl World {
             Command::WriteCounter { group, .. } => Event::CounterWritten { group, ok: tape.arbitrary()? },
             Command::WriteOwnTag { group } => Event::OwnTagWritten { group, ok: !tape.ratio(1, 4)? },
             Command::Fence { group, node, call } => Event::Fenced { group, node, call, answer: ended(tape)? },
+            Command::Recover { node, call, .. } => Event::Recovered { node, call, answer: ended(tape)? },
             Command::Probe { group, call } => Event::Probed { group, call, answered: tape.arbitrary()? },
             Command::ReadLease { group, call } => {
                 let lease = if tape.arbitrary()? { Some(self.lease(tape)?) } else { None };
@@ -409,7 +420,7 @@ impl World {
                 self.member(*group);
                 assert!(self.numbers.insert(*call), "two calls have the number {call}");
             }
-            Command::ReadInstance { node, call } => {
+            Command::ReadInstance { node, call } | Command::Recover { node, call, .. } => {
                 assert!(usize::from(node.0) < self.nodes.len());
                 assert!(self.numbers.insert(*call), "two calls have the number {call}");
             }

@@ -272,6 +272,14 @@ mod with_sdk {
             Box::pin(async move { self.line().await?.stop_instance(instance).await })
         }
 
+        fn start_instance<'a>(&'a self, instance: &'a str) -> Answer<'a, InstanceState> {
+            Box::pin(async move { self.line().await?.start_instance(instance).await })
+        }
+
+        fn reboot_instance<'a>(&'a self, instance: &'a str) -> Answer<'a, ()> {
+            Box::pin(async move { self.line().await?.reboot_instance(instance).await })
+        }
+
         fn fence_obstacles<'a>(&'a self, instance: &'a str) -> Answer<'a, Vec<Obstacle>> {
             Box::pin(async move { self.line().await?.fence_obstacles(instance).await })
         }

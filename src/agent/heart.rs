@@ -275,6 +275,7 @@ impl Heart {
                 | Command::WriteCounter { .. }
                 | Command::WriteOwnTag { .. }
                 | Command::Fence { .. }
+                | Command::Recover { .. }
                 | Command::Probe { .. }
                 | Command::ReadLease { .. }
                 | Command::WriteLease { .. }

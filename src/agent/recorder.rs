@@ -181,6 +181,7 @@ impl Recorder {
             | Command::WriteCounter { .. }
             | Command::WriteOwnTag { .. }
             | Command::Fence { .. }
+            | Command::Recover { .. }
             | Command::Probe { .. }
             | Command::ReadLease { .. }
             | Command::WriteLease { .. }

@@ -1,9 +1,10 @@
 //! What the core is told of the configuration.
 
-use crate::cluster::{Fencing as CoreFencing, WhenSilent as CoreWhenSilent};
-use crate::cluster::{GroupSettings, LeaseSettings, Memory, NodeId, Settings};
+use crate::cluster::{Fencing as CoreFencing, WhenLost as CoreWhenLost, WhenSilent as CoreWhenSilent};
+use crate::cluster::{GroupSettings, LeaseSettings, Memory, NodeId, RecoverySettings, Settings};
 use crate::config::{
-    Arbiter, Config, Fencing, Group, Lease, Standby, WhenFencingFails, WhenIsolated, WhenSilent,
+    Arbiter, Config, Fencing, Group, Lease, Recovery, Standby, WhenFencingFails, WhenIsolated, WhenLost,
+    WhenSilent,
 };
 
 /// The settings of this node's core; `remembered` is in the order of the groups.
@@ -24,8 +25,17 @@ pub(super) fn settings(config: &Config, me: NodeId, remembered: Vec<Memory>, see
         call_timeout: config.aws.call_timeout,
         config_hash: config.hash(),
         seed,
+        recovery: config.recovery.map(recovery),
         groups: groups.collect(),
     }
+}
+
+fn recovery(recovery: Recovery) -> RecoverySettings {
+    let when_lost = match recovery.when_lost {
+        WhenLost::Reboot => CoreWhenLost::Reboot,
+        WhenLost::Restart => CoreWhenLost::Restart,
+    };
+    RecoverySettings { when_lost, boot_time: recovery.boot_time, attempts: recovery.attempts }
 }
 
 fn group(group: &Group, lease: Option<&Lease>, memory: Memory) -> GroupSettings {

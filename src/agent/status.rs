@@ -9,11 +9,14 @@ use std::time::Duration;
 use super::clock;
 use super::heart::Look;
 use super::shell::{Seen, Shell};
-use crate::cluster::snapshot::{Fencing, GroupView, LeaseView, LinkView, PeerView};
+use crate::cluster::snapshot::{
+    Fencing, GroupView, LeaseView, LinkView, PeerView, RecoveryState, RecoveryView,
+};
 use crate::cluster::{Desired, LinkState, NodeId, Owner, PeerState, Role, Time, WhyNot};
 use crate::config;
 use crate::control::protocol::{
-    Agent, Anchor, CallError, Fence, Group, Hook, Lease, Link, Node, Resource, Status, Takeable, VERSION,
+    Agent, Anchor, CallError, Fence, Group, Hook, Lease, Link, Node, Recovery, Resource, Status, Takeable,
+    VERSION,
 };
 
 /// What is on disk, besides the log.
@@ -292,10 +295,23 @@ fn node(shell: &Shell, look: &Look, id: NodeId, settings: &config::Node) -> Node
         heard_ms: peer.and_then(|peer| peer.heard).map(ms),
         hears_us: peer.and_then(|peer| peer.hears_us),
         same_config: peer.and_then(|peer| peer.same_config),
+        recovery: peer.and_then(|peer| peer.recovery).map(recovery),
         instance: peer.map_or_else(|| own_instance(shell), |peer| peer.instance.clone()),
         interfaces: shell.known_interfaces(id),
         links: links.collect(),
     }
+}
+
+fn recovery(view: RecoveryView) -> Recovery {
+    let state = match view.state {
+        RecoveryState::Waiting => "waiting",
+        RecoveryState::Asked => "asked",
+        RecoveryState::Stopping => "stopping",
+        RecoveryState::Booting => "booting",
+        RecoveryState::Heard => "heard",
+        RecoveryState::GaveUp => "gave up",
+    };
+    Recovery { state: state.to_owned(), attempts: view.attempts, next_in_ms: view.next_in.map(ms) }
 }
 
 fn own_instance(shell: &Shell) -> Option<String> {

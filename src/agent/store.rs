@@ -45,6 +45,8 @@ pub struct GroupState {
     pub fail_count: u32,
     /// When it last failed, in nanoseconds since boot.
     pub failed_at: Option<u64>,
+    /// Nodes that are being restarted: EC2 was told to stop them, and is still to be told to start them.
+    pub restarting: Vec<String>,
 }
 
 /// The maintenance setting of a group; the higher version wins.

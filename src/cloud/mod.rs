@@ -94,6 +94,13 @@ pub trait Cloud: Send + Sync {
     /// a one-time request, or boots from an instance store; with [`ErrorKind::WrongState`] if it is just starting,
     /// or terminated.
     fn stop_instance<'a>(&'a self, instance: &'a str) -> Answer<'a, InstanceState>;
+    /// StartInstances, of this one instance. Answers the state that EC2 names, as a rule pending; one that runs
+    /// already is no error. Fails with [`ErrorKind::WrongState`] while it is stopping, and if it is terminated.
+    fn start_instance<'a>(&'a self, instance: &'a str) -> Answer<'a, InstanceState>;
+    /// RebootInstances, of this one instance. EC2 "only queues a request to reboot"; a system that does not shut
+    /// down cleanly within a few minutes is rebooted hard (RebootInstances). Its state stays running, so nothing
+    /// but the node itself tells when it is back. Fails with [`ErrorKind::WrongState`] if it does not run.
+    fn reboot_instance<'a>(&'a self, instance: &'a str) -> Answer<'a, ()>;
     /// What would make [`Self::stop_instance`] fail or be in vain: DescribeInstances, DescribeInstanceAttribute
     /// (disableApiStop) and a dry run of StopInstances, at the same time. Stop protection is eventually consistent.
     fn fence_obstacles<'a>(&'a self, instance: &'a str) -> Answer<'a, Vec<Obstacle>>;

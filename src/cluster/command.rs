@@ -61,6 +61,15 @@ pub enum Command {
         /// The call's number.
         call: u64,
     },
+    /// Ask EC2 to bring a lost node's instance back, and answer with [`Recovered`](super::Event::Recovered).
+    Recover {
+        /// Whose instance.
+        node: NodeId,
+        /// How.
+        remedy: Remedy,
+        /// The call's number.
+        call: u64,
+    },
     /// Ask the service at the address that moves, as a caller would, and answer with
     /// [`Probed`](super::Event::Probed).
     Probe {
@@ -117,6 +126,28 @@ pub enum Command {
     Tell(Notice),
     /// End the process: everything is said.
     Exit,
+}
+
+/// What can be done about an instance whose node is lost.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+pub enum Remedy {
+    /// RebootInstances.
+    Reboot,
+    /// The first half of a restart: StopInstances with Force and SkipOsShutdown.
+    Stop,
+    /// StartInstances: the second half, or of one that was fenced.
+    Start,
+}
+
+impl Remedy {
+    /// "EC2 is asked to … its instance".
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Reboot => "reboot",
+            Self::Stop => "stop and start",
+            Self::Start => "start",
+        }
+    }
 }
 
 /// From whom the anchor is taken.

@@ -73,6 +73,15 @@ pub enum Event {
         /// Whether EC2 has accepted it; `Refused`: it never will (a protection, a Spot Instance, a missing right).
         answer: Result<(), Failure>,
     },
+    /// A [`Recover`](super::Command::Recover) was answered, or not in time.
+    Recovered {
+        /// Whose instance.
+        node: NodeId,
+        /// The call's number.
+        call: u64,
+        /// Whether EC2 has accepted it.
+        answer: Result<(), Failure>,
+    },
     /// A [`Probe`](super::Command::Probe) has ended.
     Probed {
         /// Of which group.

@@ -94,8 +94,10 @@ impl Cluster {
             let held = || self.groups.iter().filter(|it| it.holder_to_ask(&cx) == Some(id));
             let holds = quiet && held().next().is_some();
             fencing_near |= fenced || (quiet && held().any(|it| it.settings(&cx).fencing != Fencing::None));
+            let lost = self.wants_to_recover(at, now);
+            fencing_near |= lost;
             let call = self.out.calls + 1;
-            if self.instance_reads[at].due(holds || fenced, fenced, overdue, call, now) {
+            if self.instance_reads[at].due(holds || fenced || lost, fenced, overdue, call, now) {
                 self.out.calls = call;
                 self.out.commands.push_back(Command::ReadInstance { node: id, call });
             }

@@ -17,6 +17,7 @@ pub mod node;
 pub mod notice;
 mod peer;
 mod random;
+mod recovery;
 mod sending;
 pub mod settings;
 pub mod snapshot;
@@ -24,7 +25,7 @@ mod stance;
 pub mod time;
 
 pub use anchor::{AnchorRead, Counter, Owner};
-pub use command::{Command, Desired, TakeFrom};
+pub use command::{Command, Desired, Remedy, TakeFrom};
 pub use decision::Row;
 pub use event::{Event, Failure, Running, ServiceFailure, Shutdown, Wish};
 pub use group::take::Gate;
@@ -35,7 +36,9 @@ pub use node::{GroupId, LinkId, NodeId, NodeSet, Session};
 pub use notice::{Level, Notice};
 pub use peer::PeerState;
 pub use random::Random;
-pub use settings::{Fencing, GroupSettings, LeaseSettings, Memory, Settings, WhenSilent};
+pub use settings::{
+    Fencing, GroupSettings, LeaseSettings, Memory, RecoverySettings, Settings, WhenLost, WhenSilent,
+};
 pub use snapshot::Snapshot;
 pub use stance::Stance;
 pub use time::Time;
@@ -48,6 +51,7 @@ use self::group::{Context, Group, Outbox};
 use self::instances::InstanceReads;
 use self::leaving::{FAREWELL, Leaving};
 use self::peer::{Peer, Received};
+use self::recovery::Recovery;
 
 /// This node's view of the cluster, and its decisions.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -75,7 +79,7 @@ impl Cluster {
     pub fn new(settings: Settings, now: Time) -> Self {
         let mut random = Random::new(settings.seed);
         let session = Session(random.next());
-        let peers = (0..settings.nodes)
+        let mut peers = (0..settings.nodes)
             .map(NodeId)
             .filter(|node| *node != settings.me)
             .map(|node| Peer::new(node, settings.links, &mut random, now))
@@ -87,6 +91,10 @@ impl Cluster {
             .map(|(group, id)| Group::new(GroupId(id), group, &settings, &mut random, now))
             .collect();
         let out = Outbox { commands: VecDeque::new(), random, calls: 0, urgent: false };
+        let begun = |peer: &Peer| settings.groups.iter().any(|it| it.memory.restarting.contains(&peer.id));
+        for peer in peers.iter_mut().filter(|peer| begun(peer)) {
+            peer.recovery = Recovery::begun(now);
+        }
         let instance_reads = vec![InstanceReads::default(); peers.len()];
         Self {
             settings,
@@ -155,6 +163,7 @@ impl Cluster {
         self.stalls += 1;
         for peer in &mut self.peers {
             peer.count_anew(now);
+            peer.recovery.stalled();
         }
         if gap < self.settings.warn_after {
             return;
@@ -184,9 +193,13 @@ impl Cluster {
             }
             Event::InstanceRead { node, call, answer } => self.instance_read(node, call, answer),
             Event::CounterWritten { .. } => {}
-            Event::Fenced { group, node: _, call, answer } => {
+            Event::Fenced { group, node, call, answer } => {
+                if answer.is_ok() {
+                    self.note_fenced(node, now);
+                }
                 self.with_group(group, now, |it, cx, out| it.fence_answered(call, answer, cx, out));
             }
+            Event::Recovered { node, call, answer } => self.recovery_answered(node, call, answer, now),
             Event::Probed { group, call, answered } => {
                 self.with_group(group, now, |it, cx, _| it.probed(call, answered, cx));
             }
@@ -262,9 +275,12 @@ impl Cluster {
                 it.store(out);
                 out.urgent = true;
             }),
-            Wish::Cleanup(group) => self.with_group(group, now, |it, cx, out| {
-                it.forget_failures("an operator cleaned up", cx, out);
-            }),
+            Wish::Cleanup(group) => {
+                self.forget_attempts(group);
+                self.with_group(group, now, |it, cx, out| {
+                    it.forget_failures("an operator cleaned up", cx, out);
+                });
+            }
             Wish::TakeOver(group) => self.with_group(group, now, |it, cx, out| it.force(cx, out)),
         }
     }
@@ -312,6 +328,7 @@ impl Cluster {
             let id = GroupId(u8::try_from(group).unwrap_or(u8::MAX));
             self.with_group(id, now, |it, cx, out| it.evaluate(cx, out));
         }
+        self.tend_recovery(now);
         self.read_instances(now);
         self.tend_leaving(now);
         self.send_due(now);
@@ -344,8 +361,8 @@ impl Cluster {
     fn deadline(&self, now: Time) -> Time {
         let mut at = now + self.settings.interval;
         let mut earlier = |candidate: Time| {
-            if candidate > now && candidate < at {
-                at = candidate;
+            if candidate > now {
+                at = at.min(candidate);
             }
         };
         for (peer, reads) in self.peers.iter().zip(&self.instance_reads) {

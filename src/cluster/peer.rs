@@ -14,6 +14,7 @@ use super::heartbeat::{Echo, GroupReport, Heartbeat, Reply, Role};
 use super::link::Link;
 use super::node::{GroupId, LinkId, NodeId, NodeSet, Session};
 use super::random::Random;
+use super::recovery::Recovery;
 use super::settings::{ASK_EVERY, FRESH, Settings};
 use super::time::Time;
 
@@ -72,6 +73,12 @@ pub(super) struct Peer {
     pub(super) next_send: Time,
     was_silent: bool,
     was_late: bool,
+    /// When a datagram of a session that we do not know came: nothing to believe, but a sign that it may be booting.
+    #[serde(default)]
+    pub(super) met_at: Option<Time>,
+    /// What was done about its silence.
+    #[serde(default)]
+    pub(super) recovery: Recovery,
 }
 
 /// What receiving a heartbeat calls for.
@@ -114,6 +121,8 @@ impl Peer {
             next_send: now,
             was_silent: false,
             was_late: false,
+            met_at: None,
+            recovery: Recovery::default(),
         }
     }
 
@@ -164,6 +173,7 @@ impl Peer {
     /// A session that we do not know: it may be a restarted peer, or a replay. Answer it, so that it can
     /// echo our nonce; believe nothing.
     fn meet(&mut self, beat: &Heartbeat, now: Time) -> Received {
+        self.met_at = Some(now);
         let echo = Some(Echo { session: beat.session, nonce: beat.nonce });
         if self.session.is_none() {
             self.echo = echo;

@@ -45,6 +45,8 @@ pub struct Settings {
     pub config_hash: u64,
     /// Session, nonces and jitter come from this: random in an agent, a number in the simulator.
     pub seed: u64,
+    /// What is done about a lost peer's instance; `None`: nothing.
+    pub recovery: Option<RecoverySettings>,
     /// The groups.
     pub groups: Vec<GroupSettings>,
 }
@@ -63,6 +65,7 @@ impl Default for Settings {
             call_timeout: Duration::ZERO,
             config_hash: 0,
             seed: 0,
+            recovery: None,
             groups: Vec::new(),
         }
     }
@@ -154,6 +157,26 @@ pub enum Fencing {
     Alongside,
 }
 
+/// What is done about a lost peer's instance.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct RecoverySettings {
+    /// How.
+    pub when_lost: WhenLost,
+    /// Not before a peer had so long to boot: from its loss, and from each attempt.
+    pub boot_time: Duration,
+    /// So many times at most, until it was heard for `boot_time` or an operator cleaned up.
+    pub attempts: u32,
+}
+
+/// How a lost peer's instance is brought back.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+pub enum WhenLost {
+    /// It is rebooted: the same host.
+    Reboot,
+    /// It is stopped, and started on another host.
+    Restart,
+}
+
 /// The lease: a time-bound right to be active.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub struct LeaseSettings {
@@ -182,4 +205,6 @@ pub struct Memory {
     pub fail_count: u32,
     /// When it last failed.
     pub failed_at: Option<Time>,
+    /// Nodes whose instance this one has had stopped, to start it again.
+    pub restarting: Vec<NodeId>,
 }

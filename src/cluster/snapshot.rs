@@ -52,10 +52,40 @@ pub struct PeerView {
     pub hears_us: Option<bool>,
     /// Whether its effective configuration is ours; `None`: it was not heard.
     pub same_config: Option<bool>,
+    /// What is done about its silence; `None`: nothing.
+    pub recovery: Option<RecoveryView>,
     /// Its EC2 instance, as it said.
     pub instance: Option<String>,
     /// Its links.
     pub links: Vec<LinkView>,
+}
+
+/// What is done about a peer's silence.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RecoveryView {
+    /// How far it is.
+    pub state: RecoveryState,
+    /// Attempts that were made.
+    pub attempts: u32,
+    /// When the next one is due, if one is left.
+    pub next_in: Option<Duration>,
+}
+
+/// How far the recovery of a lost peer is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RecoveryState {
+    /// It may be booting by itself.
+    Waiting,
+    /// EC2 is asked, and has not answered.
+    Asked,
+    /// It is being stopped, and will be started.
+    Stopping,
+    /// It was rebooted or started, and has time to boot.
+    Booting,
+    /// It is heard again, not yet for as long as it takes to boot.
+    Heard,
+    /// Nothing is tried any more.
+    GaveUp,
 }
 
 /// One link.
@@ -169,13 +199,19 @@ pub(super) fn of(cluster: &Cluster, now: super::Time) -> Snapshot {
         session: cluster.session,
         up: now.since(cluster.started),
         stalls: cluster.stalls,
-        peers: cluster.peers.iter().map(|peer| peer_view(peer, &cx)).collect(),
+        peers: cluster
+            .peers
+            .iter()
+            .map(|peer| peer_view(peer, cluster.is_ours_to_recover(peer, now), &cx))
+            .collect(),
         groups: cluster.groups.iter().map(|group| group_view(group, &cx)).collect(),
     }
 }
 
-fn peer_view(peer: &Peer, cx: &Context<'_>) -> PeerView {
+fn peer_view(peer: &Peer, recovers: bool, cx: &Context<'_>) -> PeerView {
     let heard = peer.heard(cx.now, cx.settings);
+    let recovery = peer.recovery.state(peer, cx).filter(|_| recovers || peer.recovery.attempts > 0);
+    let attempts = peer.recovery.attempts;
     PeerView {
         node: peer.id,
         state: peer.state(cx.now, cx.settings),
@@ -186,6 +222,7 @@ fn peer_view(peer: &Peer, cx: &Context<'_>) -> PeerView {
         back_in: peer.back_until.filter(|_| peer.back_soon(cx.now)).map(|until| until.since(cx.now)),
         hears_us: heard.then(|| peer.hears.contains(cx.settings.me)),
         same_config: peer.config_hash.map(|hash| hash == cx.settings.config_hash),
+        recovery: recovery.map(|(state, next_in)| RecoveryView { state, attempts, next_in }),
         instance: peer.instance.clone(),
         links: peer
             .links

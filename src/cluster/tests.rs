@@ -13,6 +13,7 @@ mod leases;
 mod losers;
 mod moves;
 mod pace;
+mod recovery;
 mod rows;
 mod sessions;
 mod strict;
@@ -83,6 +84,8 @@ pub(super) struct World {
     pub(super) fence_answer: Result<(), Failure>,
     /// Stops, probes and questions about instances are never answered.
     pub(super) mute: bool,
+    pub(super) recoveries: Vec<(Time, u8, u8, Remedy)>,
+    pub(super) recovery_answer: Result<(), Failure>,
     pub(super) probe_answers: bool,
     pub(super) probes: Vec<(Time, u8)>,
     /// What each core is told and decides, if it is recorded.
@@ -108,6 +111,7 @@ pub(super) fn settings(nodes: u8) -> Settings {
         call_timeout: ms(3000),
         config_hash: 7,
         seed: 0,
+        recovery: None,
         groups: vec![GroupSettings::of((0..nodes).map(NodeId).collect())],
     }
 }
@@ -161,6 +165,8 @@ impl World {
             fences: Vec::new(),
             fence_answer: Ok(()),
             mute: false,
+            recoveries: Vec::new(),
+            recovery_answer: Ok(()),
             probe_answers: true,
             probes: Vec::new(),
             tapes: (0..nodes).map(|_| None).collect(),
@@ -338,6 +344,16 @@ impl World {
                 }
                 let answer = self.fence_answer;
                 self.later(5, node, Event::Fenced { group, node: whose, call, answer });
+            }
+            Command::Recover { node: whose, remedy, call } => {
+                self.recoveries.push((self.now, node, whose.0, remedy));
+                let answer = self.recovery_answer;
+                if answer.is_ok() && remedy != Remedy::Reboot {
+                    let stops = remedy == Remedy::Stop;
+                    self.instances[usize::from(whose.0)] =
+                        Some(if stops { Running::No } else { Running::Yes });
+                }
+                self.later(5, node, Event::Recovered { node: whose, call, answer });
             }
             Command::Probe { group, call } => {
                 self.numbers.push((node, call));

@@ -39,6 +39,7 @@ pub(super) fn build(file: File) -> Option<Config> {
         heartbeat,
         groups,
         nodes,
+        recovery: file.recovery.build()?,
         aws: Aws {
             region: file.aws.region.map(value),
             profile: file.aws.profile.map(value),
@@ -159,6 +160,8 @@ fn check(file: CheckFile, moves: bool, service: Option<&Service>) -> Option<Chec
     let every = file.every.map_or_else(|| CheckFile::default_every(word), value);
     let need = file.need.map(value).unwrap_or_default();
     let kind = match word {
+        "systemd" => CheckKind::Systemd(file.systemd?.value),
+        "asterisk-ami" => CheckKind::AsteriskAmi,
         "tcp" => CheckKind::Tcp(all(file.tcp?.value)?, need),
         "http" => {
             let (server, path) = file.http?.value;
@@ -179,7 +182,10 @@ fn check(file: CheckFile, moves: bool, service: Option<&Service>) -> Option<Chec
         every,
         timeout: file.timeout.map_or_else(|| CheckFile::default_timeout(word, every), value),
         rise: u32::try_from(file.rise?.value).ok()?,
-        fall: u32::try_from(file.fall?.value).ok()?,
+        fall: match file.fall {
+            Some(fall) => u32::try_from(fall.value).ok()?,
+            None => CheckFile::default_fall(word),
+        },
         when: file.when.map_or(if one_node_only { When::Active } else { When::Always }, value),
         on_fail,
     })

@@ -31,6 +31,8 @@ pub struct Check {
 /// What a check asks.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum CheckKind {
+    /// Another systemd unit than the service's own: it runs.
+    Systemd(String),
     /// A TCP connection.
     Tcp(Vec<SocketAddr>, Need),
     /// A GET over HTTP.
@@ -39,6 +41,8 @@ pub enum CheckKind {
     Command(Vec<String>),
     /// A SIP OPTIONS request (RFC 3261, 11).
     SipOptions(Sip),
+    /// Asterisk, by what `[group.asterisk]` says.
+    AsteriskAmi,
     /// An ICMP echo.
     Ping(Vec<IpAddr>, Need),
     /// A small file in this folder is written, flushed and read.
@@ -105,10 +109,12 @@ impl CheckKind {
     /// The key of the file.
     pub const fn word(&self) -> &'static str {
         match self {
+            Self::Systemd(_) => "systemd",
             Self::Tcp(..) => "tcp",
             Self::Http(_) => "http",
             Self::Command(_) => "command",
             Self::SipOptions(_) => "sip-options",
+            Self::AsteriskAmi => "asterisk-ami",
             Self::Ping(..) => "ping",
             Self::Disk(_) => "disk",
             Self::Interface(_) => "interface",
@@ -119,9 +125,13 @@ impl CheckKind {
     pub const fn is_witness(&self) -> bool {
         match self {
             Self::Tcp(..) | Self::Ping(..) => true,
-            Self::Http(_) | Self::Command(_) | Self::SipOptions(_) | Self::Disk(_) | Self::Interface(_) => {
-                false
-            }
+            Self::Systemd(_)
+            | Self::AsteriskAmi
+            | Self::Http(_)
+            | Self::Command(_)
+            | Self::SipOptions(_)
+            | Self::Disk(_)
+            | Self::Interface(_) => false,
         }
     }
 }

@@ -12,6 +12,7 @@ use toml::de::DeTable;
 
 use super::asterisk::AsteriskFile;
 use super::forms;
+use super::recovery::RecoveryFile;
 use super::report::{Problems, Spot, Written};
 use super::source::{SourcePorts, source_ports};
 use super::table::Table;
@@ -34,6 +35,7 @@ pub(super) struct File {
     pub(super) heartbeat: HeartbeatFile,
     pub(super) nodes: Vec<NodeFile>,
     pub(super) groups: Vec<GroupFile>,
+    pub(super) recovery: RecoveryFile,
     pub(super) aws: AwsFile,
     pub(super) lease: LeaseFile,
 }
@@ -171,6 +173,7 @@ impl File {
             },
             nodes: top.tables("node").iter().map(|table| NodeFile::read(table, problems)).collect(),
             groups: top.tables("group").iter().map(|table| GroupFile::read(table, problems)).collect(),
+            recovery: RecoveryFile::read(&top.table("recovery", &empty), problems),
             aws: AwsFile {
                 region: form(aws.text("region"), forms::region, problems),
                 profile: aws.text("profile"),

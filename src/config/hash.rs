@@ -56,6 +56,10 @@ impl Config {
             }
             hook_lines(group).into_iter().for_each(&mut line);
         }
+        if let Some(it) = self.recovery {
+            let when_lost = it.when_lost.word();
+            line(format!("recovery {when_lost} {} {}", it.boot_time.as_nanos(), it.attempts));
+        }
         if let Some(lease) = &self.lease {
             let grace = lease.grace.unwrap_or_default().as_nanos();
             let (length, stop_bound) = (lease.length.as_nanos(), lease.stop_bound.as_nanos());

@@ -10,6 +10,7 @@ mod hash;
 pub mod keys;
 mod load;
 mod own_node;
+mod recovery;
 mod report;
 mod rules;
 mod safety;
@@ -32,6 +33,7 @@ pub use checks::{Check, CheckKind, Http, Need, OnFail, Sip, When};
 pub use error::{ConfigError, Problem};
 pub use keys::{Keys, check_key_file};
 pub use own_node::OwnNodeError;
+pub use recovery::{Recovery, WhenLost};
 pub use safety::{Arbiter, Ask, Fencing, Lease, Probe, WhenFencingFails, WhenIsolated, WhenSilent};
 pub use service::{Commands, Hook, HookEvent, HookFailure, HookWhen, Ocf, Run, Service, Standby};
 pub use source::{SourcePorts, Transport};
@@ -73,6 +75,8 @@ pub struct Config {
     pub nodes: Vec<Node>,
     /// The groups; a `GroupId` is a place in this list.
     pub groups: Vec<Group>,
+    /// What is done about a lost peer's instance; `None`: nothing.
+    pub recovery: Option<Recovery>,
     /// How EC2 is reached.
     pub aws: Aws,
     /// The leases; `None`: no group's arbiter is DynamoDB.

@@ -25,6 +25,15 @@ impl Config {
         page.value("warn-after", duration(self.heartbeat.warn_after));
         page.value("dead-after", duration(self.heartbeat.dead_after));
         page.value("first-dead-after", duration(self.heartbeat.first_dead_after));
+        page.table("[recovery]");
+        match self.recovery {
+            None => page.value("when-lost", quoted("none")),
+            Some(it) => {
+                page.value("when-lost", quoted(it.when_lost.word()));
+                page.value("boot-time", duration(it.boot_time));
+                page.value("attempts", it.attempts);
+            }
+        }
         page.table("[aws]");
         page.optional("region", self.aws.region.as_deref(), "AWS_REGION, the profile, or IMDS");
         page.optional("profile", self.aws.profile.as_deref(), "AWS_PROFILE, or the instance's role");

@@ -10,11 +10,13 @@
 //! the moment of the answer. Nodes and groups go by the names of the configuration file.
 
 mod checks;
+mod instances;
 mod nodes;
 
 use serde::{Deserialize, Serialize};
 
 pub use checks::Check;
+pub use instances::{Fence, Recovery};
 pub use nodes::{Link, Node};
 
 /// The version of requests, answers and of the JSON of `standin status --json`.
@@ -218,15 +220,6 @@ pub struct Lease {
     pub read_age_ms: Option<u64>,
     /// How many calls in a row DynamoDB did not answer, or refused.
     pub failed_calls: u32,
-}
-
-/// The fencing of one node.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Fence {
-    /// Whose instance is being stopped.
-    pub node: String,
-    /// "asked": EC2 has not answered; "accepted": the instance has not stopped yet; "failed".
-    pub state: String,
 }
 
 /// One resource, according to EC2.

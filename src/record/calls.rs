@@ -15,6 +15,7 @@ enum Kind {
     Instance(NodeId),
     Take(GroupId),
     Fence(GroupId),
+    Recover(NodeId),
     Probe(GroupId),
     ReadLease(GroupId),
     WriteLease(GroupId),
@@ -119,7 +120,9 @@ impl Kind {
     fn is_read(self) -> bool {
         match self {
             Self::Anchor(_) | Self::Instance(_) | Self::Probe(_) | Self::ReadLease(_) => true,
-            Self::Take(_) | Self::Fence(_) | Self::WriteLease(_) | Self::Converge(_) => false,
+            Self::Take(_) | Self::Fence(_) | Self::Recover(_) | Self::WriteLease(_) | Self::Converge(_) => {
+                false
+            }
         }
     }
 }
@@ -130,6 +133,7 @@ fn asked(command: &Command) -> Option<(Kind, u64)> {
         Command::ReadInstance { node, call } => Some((Kind::Instance(node), call)),
         Command::TakeAnchor { group, call, .. } => Some((Kind::Take(group), call)),
         Command::Fence { group, call, .. } => Some((Kind::Fence(group), call)),
+        Command::Recover { node, call, .. } => Some((Kind::Recover(node), call)),
         Command::Probe { group, call } => Some((Kind::Probe(group), call)),
         Command::ReadLease { group, call } => Some((Kind::ReadLease(group), call)),
         Command::WriteLease { group, call, .. } => Some((Kind::WriteLease(group), call)),
@@ -150,6 +154,7 @@ fn answered(event: &Event) -> Option<(Kind, u64)> {
         Event::InstanceRead { node, call, .. } => Some((Kind::Instance(node), call)),
         Event::TakeAnswered { group, call, .. } => Some((Kind::Take(group), call)),
         Event::Fenced { group, call, .. } => Some((Kind::Fence(group), call)),
+        Event::Recovered { node, call, .. } => Some((Kind::Recover(node), call)),
         Event::Probed { group, call, .. } => Some((Kind::Probe(group), call)),
         Event::LeaseRead { group, call, .. } => Some((Kind::ReadLease(group), call)),
         Event::LeaseWritten { group, call, .. } => Some((Kind::WriteLease(group), call)),
@@ -175,6 +180,7 @@ fn numbered(mut event: Event, number: u64) -> Event {
         | Event::InstanceRead { call, .. }
         | Event::TakeAnswered { call, .. }
         | Event::Fenced { call, .. }
+        | Event::Recovered { call, .. }
         | Event::Probed { call, .. }
         | Event::LeaseRead { call, .. }
         | Event::LeaseWritten { call, .. }

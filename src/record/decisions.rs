@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::line::{Line, Names};
-use crate::cluster::{Command, Desired, GroupId, NodeId, Role, Row, Stance, TakeFrom, Time};
+use crate::cluster::{Command, Desired, GroupId, NodeId, Remedy, Role, Row, Stance, TakeFrom, Time};
 
 /// Decisions that come so much earlier or later are still the same: at least so long, or two intervals.
 const TOLERANCE: Duration = Duration::from_millis(500);
@@ -32,6 +32,8 @@ pub enum What {
     Take(TakeFrom),
     /// A node is to be stopped by EC2.
     Fence(NodeId),
+    /// A lost node's instance is to be brought back.
+    Recover(NodeId, Remedy),
     /// The group is offered.
     Offer,
     /// How this node's world should be.
@@ -62,6 +64,7 @@ impl Decision {
             What::Take(TakeFrom::Anyone) => "take from anyone".to_owned(),
             What::Take(TakeFrom::Nobody) => "take from nobody".to_owned(),
             What::Fence(whom) => format!("fence {}", node(whom)),
+            What::Recover(whom, remedy) => format!("{} {}", remedy.words(), node(whom)),
             What::Offer => "offer".to_owned(),
             What::Converge(Desired::Serve { repair: true }) => "serve and repair".to_owned(),
             What::Converge(Desired::Serve { repair: false }) => "serve".to_owned(),
@@ -119,6 +122,7 @@ impl Decisions {
         match command {
             Command::TakeAnchor { group, from, .. } => self.note(at, Some(*group), What::Take(*from)),
             Command::Fence { group, node, .. } => self.note(at, Some(*group), What::Fence(*node)),
+            Command::Recover { node, remedy, .. } => self.note(at, None, What::Recover(*node, *remedy)),
             Command::Converge { group, desired, .. } => {
                 self.note(at, Some(*group), What::Converge(*desired));
             }

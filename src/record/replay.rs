@@ -147,6 +147,7 @@ impl Replay {
                 | Command::WriteCounter { .. }
                 | Command::WriteOwnTag { .. }
                 | Command::Fence { .. }
+                | Command::Recover { .. }
                 | Command::Probe { .. }
                 | Command::ReadLease { .. }
                 | Command::WriteLease { .. }

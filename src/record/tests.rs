@@ -88,6 +88,7 @@ fn events() -> Vec<Event> {
         all.push(Event::AnchorRead { group, call, answer });
         all.push(Event::TakeAnswered { group, call, answer: answer.map(|_| ()) });
         all.push(Event::Fenced { group, node, call, answer: answer.map(|_| ()) });
+        all.push(Event::Recovered { node, call, answer: answer.map(|_| ()) });
         all.push(Event::LeaseWritten { group, call, answer: answer.map(|_| ()) });
     }
     all.extend([None, Some(lease)].map(|it| Event::LeaseRead { group, call, answer: Ok(it) }));
@@ -128,6 +129,7 @@ fn kind(event: &Event) -> usize {
         Event::Asked(_) => 17,
         Event::ShutdownAsked(_) => 18,
         Event::Counted { .. } => 19,
+        Event::Recovered { .. } => 20,
     }
 }
 

@@ -116,6 +116,15 @@ impl Cloud for Fake {
         Box::pin(ready(answer.map(|()| InstanceState::Stopping)))
     }
 
+    fn start_instance<'a>(&'a self, instance: &'a str) -> Answer<'a, InstanceState> {
+        let answer = self.called("StartInstances", instance.to_owned());
+        Box::pin(ready(answer.map(|()| InstanceState::Pending)))
+    }
+
+    fn reboot_instance<'a>(&'a self, instance: &'a str) -> Answer<'a, ()> {
+        Box::pin(ready(self.called("RebootInstances", instance.to_owned())))
+    }
+
     fn fence_obstacles<'a>(&'a self, instance: &'a str) -> Answer<'a, Vec<Obstacle>> {
         Box::pin(ready(self.called("DescribeInstanceAttribute", instance.to_owned()).map(|()| Vec::new())))
     }

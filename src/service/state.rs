@@ -33,7 +33,9 @@ pub struct Sight {
     /// systemd itself may be over before anybody looks.
     pub deaths: u64,
     /// How it died last.
-    pub death: String,
+    pub death: Failure,
+    /// What it needs on this node and does not find (an OCF agent's `validate-all`).
+    pub unfit: Option<String>,
     /// The last request that a look has answered, by its number.
     pub answers: u64,
     /// Where its processes are, and whether the machine's boot starts it; units only.
@@ -85,7 +87,7 @@ impl State {
 impl Default for Sight {
     fn default() -> Self {
         let state = State::Unknown("nobody has looked yet".to_owned());
-        Self { state, deaths: 0, death: String::new(), answers: 0, unit: None }
+        Self { state, deaths: 0, death: Failure::soft(""), unfit: None, answers: 0, unit: None }
     }
 }
 

@@ -6,6 +6,8 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::cgroup::Cgroup;
+use super::command::CommandService;
+use super::ocf::OcfService;
 use super::state::{Failure, Sight};
 use super::systemd::{self, Unit};
 use crate::config::{Run, Service};
@@ -15,6 +17,10 @@ use crate::config::{Run, Service};
 pub enum Supervised {
     /// A unit of systemd's.
     Unit(Unit),
+    /// Programs of the operator's.
+    Commands(CommandService),
+    /// An OCF resource agent.
+    Ocf(OcfService),
 }
 
 /// What is seen of a service.
@@ -26,11 +32,12 @@ pub struct Watched {
 }
 
 impl Supervised {
-    /// The service of a group.
-    pub fn of(service: &Service) -> Option<Self> {
+    /// The service of the group of this name.
+    pub fn of(service: &Service, group: &str) -> Self {
         match &service.run {
-            Run::Unit(name) => Some(Self::Unit(Unit::new(name))),
-            Run::Commands(_) | Run::Ocf(_) => None,
+            Run::Unit(name) => Self::Unit(Unit::new(name)),
+            Run::Commands(commands) => Self::Commands(CommandService::new(commands, service.status_every)),
+            Run::Ocf(ocf) => Self::Ocf(OcfService::new(ocf, group, service.status_every)),
         }
     }
 
@@ -41,16 +48,21 @@ impl Supervised {
     pub async fn start(&self, bound: Duration) -> Result<(), Failure> {
         match self {
             Self::Unit(unit) => unit.start(bound).await,
+            Self::Commands(commands) => commands.start(bound).await,
+            Self::Ocf(agent) => agent.start(bound).await,
         }
     }
 
-    /// Stops it: what has not stopped within `bound` is killed.
+    /// Stops it: what has not stopped within `bound` is killed, a unit with its cgroup, a program with its process
+    /// group.
     ///
     /// # Errors
     /// Something of it may still run: why.
     pub async fn stop(&self, cgroup: Option<&Cgroup>, bound: Duration) -> Result<(), String> {
         match self {
             Self::Unit(unit) => unit.stop(cgroup, bound).await.map_err(|error| error.to_string()),
+            Self::Commands(commands) => commands.stop(bound).await,
+            Self::Ocf(agent) => agent.stop(bound).await,
         }
     }
 
@@ -60,6 +72,8 @@ impl Supervised {
         let (asked, requests) = watch::channel(0);
         match self {
             Self::Unit(unit) => drop(tokio::spawn(systemd::watch(unit.clone(), seen, requests))),
+            Self::Commands(commands) => drop(tokio::spawn(commands.clone().watch(seen, requests))),
+            Self::Ocf(agent) => drop(tokio::spawn(agent.clone().watch(seen, requests))),
         }
         Watched { sight, asked }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use standin::control::protocol::Check;
 
 use crate::pair::{Member, Pair, settled, until};
+use crate::service::{scripts, with_scripts};
 
 /// Runs often, so that the tests do not wait; two in a row are a failure.
 const OFTEN: &str = "every = \"100ms\"\ntimeout = \"100ms\"\nfall = 2\n";
@@ -135,7 +136,7 @@ fn degraded_is_shown_and_a_failure_that_is_only_reported_is_only_shown() {
 fn a_standby_that_would_fail_is_not_asked_and_says_why() {
     let mut pair = Pair::new();
     let code = by_code(&mut pair, "on-fail = \"move\"");
-    let (a, b) = settled(&pair);
+    let (mut a, b) = settled(&pair);
     until("it is well", 10, || check(&b).state == "ok");
     code("ivr-b", "1");
     until("ivr-b is not able", 10, || {
@@ -147,6 +148,12 @@ fn a_standby_that_would_fail_is_not_asked_and_says_why() {
     until("ivr-a is not fit either", 10, || !a.group().fit);
     std::thread::sleep(Duration::from_secs(1));
     assert!(pair.all_with("ivr-a") && a.group().role == "active", "and nobody is better");
+    a.kill();
+    until("ivr-a is lost", 10, || b.node("ivr-a").state == "lost");
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(pair.all_with("ivr-a"), "ivr-b would serve no better");
+    code("ivr-b", "0");
+    until("ivr-b takes over once it can", 10, || pair.all_with("ivr-b"));
 }
 
 #[test]
@@ -161,4 +168,57 @@ fn a_check_of_the_active_node_runs_there_only_and_its_failure_is_remembered() {
     until("it runs there now", 10, || check(&b).state == "ok" && check(&a).state == "not now");
     let why = a.group().takeover.because;
     assert!(why.starts_with("check code had failed when this node was last active"), "{why}");
+}
+
+#[test]
+fn a_check_that_fails_restarts_the_service_and_counts_until_it_is_barred() {
+    with_scripts("checks::a_failing_check");
+}
+
+#[test]
+#[ignore = "run by a_check_that_fails_restarts_the_service_and_counts_until_it_is_barred"]
+fn a_failing_check() {
+    let mut pair = Pair::new();
+    let code = by_code(&mut pair, "[group.service]\nunit = \"den.service\"\nstart-timeout = \"1s\"");
+    scripts(&pair);
+    let a = pair.start("ivr-a");
+    until("it is well and active", 20, || {
+        a.group().role == "active" && a.group().reached && check(&a).state == "ok"
+    });
+    assert_eq!(check(&a).on_fail, "restart");
+    let starts = || pair.hooks().iter().filter(|it| *it == "start den.service").count();
+    let before = starts();
+    code("ivr-a", "7");
+    until("its service is restarted", 20, || starts() == before + 1 && a.group().fail_count == 1);
+    assert!(pair.hooks().contains(&"stop den.service".to_owned()), "{:?}", pair.hooks());
+    code("ivr-a", "0");
+    until("it is well again", 20, || check(&a).state == "ok");
+    assert_eq!((starts(), a.group().fail_count, a.group().fit), (before + 1, 1, true));
+    code("ivr-a", "7");
+    until("it is barred at the third", 30, || a.group().barred && a.group().fail_count == 3);
+    assert_eq!(check(&a).state, "failed");
+}
+
+#[test]
+fn a_unit_that_stops_is_known_by_systemds_own_word() {
+    with_scripts("checks::another_unit");
+}
+
+#[test]
+#[ignore = "run by a_unit_that_stops_is_known_by_systemds_own_word"]
+fn another_unit() {
+    let mut pair = Pair::new();
+    // Both nodes of this test have one systemd, so that nothing is to move.
+    pair.tables = "[[group.check]]\nsystemd = \"den.service\"\non-fail = \"report\"\n";
+    let folder = scripts(&pair);
+    let state = |word: &str| std::fs::write(folder.join("state"), word).unwrap();
+    state("active");
+    let (a, b) = settled(&pair);
+    until("it runs", 10, || check(&a).state == "ok" && check(&b).state == "ok");
+    state("activating");
+    until("nobody can say", 10, || check(&a).state == "unknown");
+    state("failed");
+    until("it has failed", 10, || check(&a).state == "failed" && check(&b).state == "failed");
+    state("active");
+    until("it runs again", 10, || check(&a).state == "ok" && check(&b).state == "ok");
 }

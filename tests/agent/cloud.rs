@@ -349,6 +349,20 @@ impl Cloud for Line {
         })
     }
 
+    fn start_instance<'a>(&'a self, instance: &'a str) -> Answer<'a, InstanceState> {
+        let start = Instances { ids: vec![instance.to_owned()], ..Instances::default() };
+        Box::pin(async move {
+            let answer = self.call(Request::StartInstances(start)).await?;
+            let Response::InstanceStates(changes) = answer else { panic!("another answer") };
+            Ok(state(changes[0].current))
+        })
+    }
+
+    fn reboot_instance<'a>(&'a self, instance: &'a str) -> Answer<'a, ()> {
+        let reboot = Instances { ids: vec![instance.to_owned()], ..Instances::default() };
+        Box::pin(async move { self.call(Request::RebootInstances(reboot)).await.map(drop) })
+    }
+
     fn fence_obstacles<'a>(&'a self, instance: &'a str) -> Answer<'a, Vec<Obstacle>> {
         let attribute = Protection::Stop;
         let request =

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use standin::agent::{Agent, Ended, Parts, Reach, StartError};
 use standin::cloud::{Cloud, LeaseTable};
-use standin::config::{Config, Keys};
+use standin::config::{Config, Keys, Recovery};
 use standin::control::client;
 use standin::control::protocol::{Group, Node, Request, Response, Status};
 use standin::sandbox::model::Spec;
@@ -35,6 +35,8 @@ pub(crate) struct Pair {
     pub(crate) tables: &'static str,
     /// What `OWN` stands for in those, for each node: only a test has a file that is not the same everywhere.
     pub(crate) own: Vec<(&'static str, String)>,
+    /// Instead of what the file says.
+    pub(crate) recovery: Option<Recovery>,
     /// The lease table, for a group that has one.
     pub(crate) leases: Option<Arc<Leases>>,
 }
@@ -65,6 +67,7 @@ impl Pair {
             group: String::new(),
             tables: "",
             own: Vec::new(),
+            recovery: None,
             leases: None,
         }
     }
@@ -123,8 +126,10 @@ impl Pair {
             {more}
             "#,
             group = self.group,
-            more =
-                self.tables.replace("OWN", self.own.iter().find(|it| it.0 == node).map_or("OWN", |it| &it.1)),
+            more = self
+                .tables
+                .replace("{node}", node)
+                .replace("OWN", self.own.iter().find(|it| it.0 == node).map_or("OWN", |it| &it.1)),
             port = self.port,
             interval = self.timers.0,
             dead_after = self.timers.1,
@@ -147,7 +152,7 @@ impl Pair {
     }
 
     pub(crate) fn agent(&self, node: &'static str, line: &Arc<Line>) -> Result<Agent, StartError> {
-        let config = self.config(node);
+        let config = Config { recovery: self.recovery, ..self.config(node) };
         let me = config.own_node(Some(node), &[]).unwrap();
         let world = self.world.clone();
         let way = Arc::clone(line);

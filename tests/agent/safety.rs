@@ -88,7 +88,8 @@ fn leased() -> (Pair, Arc<Leases>) {
     let leases = Arc::new(Leases::default());
     let pair = Pair {
         group: "arbiter = \"dynamodb\"".into(),
-        tables: "[group.service]\nunit = \"none.service\"\n[lease]\ntable = \"leases\"\nlength = \"5s\"\nstop-bound = \"1s\"",
+        // Both nodes are on one machine here: each has a unit of its own.
+        tables: "[group.service]\nunit = \"den-{node}.service\"\n[lease]\ntable = \"leases\"\nlength = \"5s\"\nstop-bound = \"1s\"",
         leases: Some(Arc::clone(&leases)),
         ..Pair::new()
     };

@@ -84,13 +84,13 @@ pub(crate) fn with_scripts(test: &str) {
 }
 
 /// Where the scripts are; what they are told goes to the same file as what the hooks say.
-fn scripts(pair: &Pair) -> PathBuf {
+pub(crate) fn scripts(pair: &Pair) -> PathBuf {
     let folder = PathBuf::from(std::env::var_os("STANDIN_TEST_SCRIPTS").unwrap());
     std::os::unix::fs::symlink(pair.folder.path().join("hooks"), folder.join("hooks")).unwrap();
     folder
 }
 
-fn touch(folder: &Path, name: &str) {
+pub(crate) fn touch(folder: &Path, name: &str) {
     fs::write(folder.join(name), "").unwrap();
 }
 

@@ -1,4 +1,4 @@
-//! A systemd of the test's own, on a socket that speaks D-Bus: one unit, whose properties are files in a folder, so
+//! A systemd of the test's own, on a socket that speaks D-Bus: its units' properties are files in a folder, so
 //! that a test in another process can change them. It tells of changes as the real one does. (The real one:
 //! tests/lab/unit.)
 
@@ -16,7 +16,8 @@ use zbus::zvariant::{OwnedObjectPath, Value};
 use zbus::{Connection, Guid, connection, interface};
 
 const SYSTEMD: &str = "/org/freedesktop/systemd1";
-const UNIT: &str = "/org/freedesktop/systemd1/unit/den_2eservice";
+/// The units that there are: the files of the first have no prefix, those of the others their name.
+const UNITS: [&str; 3] = ["den.service", "den-ivr-a.service", "den-ivr-b.service"];
 const SLICE: &str = "/org/freedesktop/systemd1/unit/nowhere_2eslice";
 const WHOLE: &str = "org.freedesktop.systemd1.Manager";
 
@@ -33,8 +34,10 @@ impl Systemd {
         let inside = runtime.enter();
         let listener = UnixListener::bind(folder.join("bus")).unwrap();
         drop(inside);
-        let den = Den { folder: folder.to_owned(), connections: Arc::default() };
-        runtime.spawn(den.clone().tell_of_changes());
+        let den = Den { folder: folder.to_owned(), unit: UNITS[0], connections: Arc::default() };
+        for unit in UNITS {
+            runtime.spawn(den.of(unit).tell_of_changes());
+        }
         runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 tokio::spawn(den.clone().serve(stream));
@@ -52,19 +55,34 @@ pub(crate) fn address(folder: &Path) -> String {
 #[derive(Clone)]
 struct Den {
     folder: PathBuf,
+    unit: &'static str,
     connections: Arc<Mutex<Vec<Connection>>>,
 }
 
 impl Den {
+    fn of(&self, unit: &str) -> Self {
+        let unit = UNITS.into_iter().find(|it| *it == unit).unwrap_or_else(|| panic!("there is no {unit}"));
+        Self { unit, ..self.clone() }
+    }
+
+    /// Where it is on the bus.
+    fn path(&self) -> String {
+        format!("{SYSTEMD}/unit/{}", self.unit.replace('-', "_2d").replace('.', "_2e"))
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        let prefix = if self.unit == UNITS[0] { String::new() } else { format!("{}-", self.unit) };
+        self.folder.join(prefix + name)
+    }
+
     fn read(&self, name: &str, absent: &str) -> String {
-        fs::read_to_string(self.folder.join(name))
-            .map_or_else(|_| absent.to_owned(), |it| it.trim().to_owned())
+        fs::read_to_string(self.file(name)).map_or_else(|_| absent.to_owned(), |it| it.trim().to_owned())
     }
 
     fn write(&self, name: &str, text: &str) {
-        let new = self.folder.join(format!(".{name}"));
+        let new = self.file(&format!("{name}.new"));
         fs::write(&new, text).unwrap();
-        fs::rename(new, self.folder.join(name)).unwrap();
+        fs::rename(new, self.file(name)).unwrap();
     }
 
     fn has(&self, name: &str) -> bool {
@@ -78,7 +96,7 @@ impl Den {
     }
 
     async fn serve(self, stream: UnixStream) {
-        let built = connection::Builder::unix_stream(stream)
+        let mut server = connection::Builder::unix_stream(stream)
             .server(Guid::generate())
             .unwrap()
             .p2p()
@@ -86,15 +104,13 @@ impl Den {
             .unwrap()
             .serve_at(SYSTEMD, Whole(self.clone()))
             .unwrap()
-            .serve_at(UNIT, Unit(self.clone()))
-            .unwrap()
-            .serve_at(UNIT, Service(self.clone()))
-            .unwrap()
             .serve_at(SLICE, Slice)
-            .unwrap()
-            .build()
-            .await;
-        if let Ok(connection) = built {
+            .unwrap();
+        for den in UNITS.map(|unit| self.of(unit)) {
+            server = server.serve_at(den.path(), Unit(den.clone())).unwrap();
+            server = server.serve_at(den.path(), Service(den)).unwrap();
+        }
+        if let Ok(connection) = server.build().await {
             self.connections.lock().unwrap().push(connection);
         }
     }
@@ -102,15 +118,15 @@ impl Den {
     async fn tell_of_changes(self) {
         let files = ["state", "sub", "result", "code", "status", "restarts", "job"];
         let look = || -> Vec<Option<(i64, i64, u64)>> {
-            let stat = |name| {
-                fs::metadata(self.folder.join(name)).ok().map(|it| (it.mtime(), it.mtime_nsec(), it.ino()))
+            let stat = |name: &&str| {
+                fs::metadata(self.file(name)).ok().map(|it| (it.mtime(), it.mtime_nsec(), it.ino()))
             };
             files.iter().map(stat).collect()
         };
         let mut before = look();
         loop {
             tokio::time::sleep(Duration::from_millis(5)).await;
-            if self.has("restarts-bus") {
+            if self.unit == UNITS[0] && self.has("restarts-bus") {
                 fs::remove_file(self.folder.join("restarts-bus")).unwrap();
                 let connections = std::mem::take(&mut *self.connections.lock().unwrap());
                 for connection in connections {
@@ -122,7 +138,8 @@ impl Den {
                 before = now;
                 let changed: (&str, HashMap<&str, Value<'_>>, Vec<&str>) =
                     ("org.freedesktop.systemd1.Unit", HashMap::new(), vec!["ActiveState"]);
-                self.emit(UNIT, "org.freedesktop.DBus.Properties", "PropertiesChanged", &changed).await;
+                self.emit(&self.path(), "org.freedesktop.DBus.Properties", "PropertiesChanged", &changed)
+                    .await;
             }
         }
     }
@@ -192,12 +209,12 @@ struct Whole(Den);
 impl Whole {
     fn subscribe(&self) {}
 
-    fn reset_failed_unit(&self, _name: &str) {
-        self.0.write("state", "inactive");
+    fn reset_failed_unit(&self, name: &str) {
+        self.0.of(name).write("state", "inactive");
     }
 
     fn load_unit(&self, name: &str) -> OwnedObjectPath {
-        let path = if name == "den.service" { UNIT } else { SLICE };
+        let path = if name.ends_with(".slice") { SLICE.to_owned() } else { self.0.of(name).path() };
         OwnedObjectPath::try_from(path).unwrap()
     }
 
@@ -212,14 +229,14 @@ impl Whole {
 
 impl Whole {
     fn job(&self, name: &str, mode: &str, start: bool) -> fdo::Result<OwnedObjectPath> {
-        assert_eq!((name, mode), ("den.service", "replace"));
+        assert_eq!(mode, "replace");
         self.0.told(&format!("{} {name}", if start { "start" } else { "stop" }));
         if !start && self.0.has("refuses") {
             return Err(fdo::Error::Failed("not today".to_owned()));
         }
         let number = self.0.read("hooks", "").lines().count();
         let job = OwnedObjectPath::try_from(format!("{SYSTEMD}/job/{number}")).unwrap();
-        tokio::spawn(self.0.clone().work(job.clone(), name.to_owned(), start));
+        tokio::spawn(self.0.of(name).work(job.clone(), name.to_owned(), start));
         Ok(job)
     }
 }

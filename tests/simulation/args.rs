@@ -57,7 +57,7 @@ impl Args {
                 }
                 "--jobs" => args.jobs = Some(number(&value()?)?.max(1)),
                 "--only" => args.only = Some(only(&value()?)?),
-                "--arbiter" | "--fencing" | "--when-silent" | "--cold" | "--failback" => {
+                "--arbiter" | "--fencing" | "--when-silent" | "--cold" | "--failback" | "--recovery" => {
                     let value = value()?;
                     args.force(&arg, &value)?;
                 }
@@ -96,6 +96,7 @@ impl Args {
             ("--when-silent", "hold") => force.when_silent = Some(WhenSilent::Hold),
             ("--cold", "yes" | "no") => force.cold = Some(value == "yes"),
             ("--failback", "yes" | "no") => force.failback = Some(value == "yes"),
+            ("--recovery", "yes" | "no") => force.recovery = Some(value == "yes"),
             _ => return Err(format!("{option} cannot be {value}; see the head of main.rs")),
         }
         Ok(())

@@ -143,6 +143,11 @@ impl World {
                 self.check_fence(node, group, whom);
                 self.call(node, Asks::Fence { group, node: whom, call });
             }
+            Command::Recover { node: whom, remedy, call } => {
+                self.say(|| format!("{} has {} recovered: {remedy:?} (call {call})", name(node), name(whom)));
+                self.check_recovery(node, whom, remedy);
+                self.call(node, Asks::Recover { node: whom, remedy, call });
+            }
             Command::Probe { group, call } => self.probe(node, group, call),
             Command::ReadLease { group, call } => self.call(node, Asks::ReadLease { group, call }),
             Command::WriteLease { group, call, expect, lease } => {

@@ -13,7 +13,7 @@
 //! --nodes N | NxG | N+W   nodes, times groups, plus witnesses; otherwise all of the usual ones
 //! --seed N           replays one; --only 3,5=1200: with only these faults, the second for 1,200 ms
 //! --arbiter lease | anchor, --fencing none | before | alongside, --when-silent take | probe | hold,
-//! --cold yes | no, --failback yes | no   instead of what the seed draws
+//! --cold yes | no, --failback yes | no, --recovery yes | no   instead of what the seed draws
 //! --all              goes on after a failure; --waits: prints each seed with a long wait
 //! --planted NAME | all   with a planted bug
 //! ```

@@ -101,7 +101,9 @@ impl Case {
             };
             add(format!(" --when-silent {name}"));
         }
-        for (option, value) in [("--cold", force.cold), ("--failback", force.failback)] {
+        for (option, value) in
+            [("--cold", force.cold), ("--failback", force.failback), ("--recovery", force.recovery)]
+        {
             if let Some(value) = value {
                 add(format!(" {option} {}", if value { "yes" } else { "no" }));
             }

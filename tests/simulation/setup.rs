@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use standin::cluster::{Fencing, GroupSettings, LeaseSettings, NodeId, Random, Settings, WhenSilent};
+use standin::cluster::{
+    Fencing, GroupSettings, LeaseSettings, NodeId, Random, RecoverySettings, Settings, WhenLost, WhenSilent,
+};
 
 use crate::chance::{Chance, ms, secs};
 
@@ -52,6 +54,8 @@ pub(crate) struct Force {
     pub(crate) cold: Option<bool>,
     /// With failback, or without.
     pub(crate) failback: Option<bool>,
+    /// With recovery of lost nodes, or without.
+    pub(crate) recovery: Option<bool>,
 }
 
 /// Draws the settings of all nodes.
@@ -71,8 +75,21 @@ pub(crate) fn settings(topology: Topology, force: Force, links: u8, random: &mut
         call_timeout: CALL_TIMEOUT,
         config_hash: 1,
         seed: 0,
+        recovery: None,
         groups: (0..topology.groups).map(|first| group(topology, first, lease, force, random)).collect(),
     }
+}
+
+/// What is done about a lost node; from a stream of its own, so that runs without it are as they were before there
+/// was any.
+pub(crate) fn recovery(force: Force, random: &mut Random) -> Option<RecoverySettings> {
+    let drawn = random.chance(350);
+    let recovery = RecoverySettings {
+        when_lost: random.pick(&[WhenLost::Reboot, WhenLost::Reboot, WhenLost::Restart]),
+        boot_time: random.pick(&[secs(60), secs(75), secs(120)]),
+        attempts: random.pick(&[1, 2, 3]),
+    };
+    force.recovery.unwrap_or(drawn).then_some(recovery)
 }
 
 fn group(topology: Topology, first: u8, lease: bool, force: Force, random: &mut Random) -> GroupSettings {

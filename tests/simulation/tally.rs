@@ -59,6 +59,7 @@ pub(crate) struct Tally {
     pub(crate) handed_over: u64,
     pub(crate) guard_kills: u64,
     pub(crate) fenced: u64,
+    pub(crate) recovered: u64,
     pub(crate) two_actives: Durations,
     pub(crate) losers: Durations,
     faults: BTreeMap<&'static str, u64>,
@@ -99,6 +100,7 @@ impl Tally {
         self.handed_over += other.handed_over;
         self.guard_kills += other.guard_kills;
         self.fenced += other.fenced;
+        self.recovered += other.recovered;
         self.losers.extend(&other.losers);
         self.two_actives.extend(&other.two_actives);
         self.long_waits.extend(&other.long_waits);
@@ -144,7 +146,11 @@ impl Tally {
             self.handed_over,
             rows.join(", ")
         )?;
-        writeln!(out, "fenced {}, killed by the guard {}", self.fenced, self.guard_kills)?;
+        writeln!(
+            out,
+            "fenced {}, killed by the guard {}, orders to recover a lost node {}",
+            self.fenced, self.guard_kills, self.recovered
+        )?;
         writeln!(out, "two actives that both read EC2: {}", self.two_actives.text())?;
         writeln!(out, "a loser's service ran on: {}", self.losers.text())?;
         writeln!(out, "converged after healing: {}", self.convergence.text())?;

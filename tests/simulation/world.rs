@@ -18,7 +18,7 @@ use crate::model::net::Net;
 use crate::model::service::Job;
 use crate::plant::Plant;
 use crate::run::Case;
-use crate::setup::{Topology, settings};
+use crate::setup::{Topology, recovery, settings};
 use crate::tally::Tally;
 
 /// Faults happen for so long.
@@ -72,6 +72,9 @@ pub(crate) enum Next {
     },
     Starts(NodeId),
     Boots(NodeId),
+    /// Its instance is rebooted: it goes down, it comes up.
+    Reboots(NodeId),
+    Rebooted(NodeId),
     Thaws(NodeId),
     Stalls {
         node: NodeId,
@@ -159,7 +162,8 @@ impl World {
         let (seed, topology) = (case.seed, case.topology);
         let mut random = stream(seed, 1);
         let links = 1 + random.below(2) as u8;
-        let settings = settings(topology, case.force, links, &mut random);
+        let mut settings = settings(topology, case.force, links, &mut random);
+        settings.recovery = recovery(case.force, &mut stream(seed, 7));
         let groups = usize::from(topology.groups);
         let wild = settings.groups.iter().any(|group| group.lease.is_some());
         let machines =
@@ -259,6 +263,8 @@ impl World {
             Next::Flaps { fault, cut, until } => self.flaps(fault, cut, until),
             Next::FindsDead { node, group, life } => self.finds_dead(node, group, life),
             Next::Boots(node) => self.boot(node),
+            Next::Reboots(node) => self.reboots(node),
+            Next::Rebooted(node) => self.rebooted(node),
             Next::Starts(node) => self.start(node),
             Next::Thaws(node) => self.thaw(node),
             Next::Stalls { node, length, until } => {

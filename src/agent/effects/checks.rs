@@ -51,7 +51,7 @@ async fn keep(shell: Arc<Shell>, group: GroupId, place: usize) {
         group: settings.name.clone(),
         node: shell.names.node(shell.me).to_owned(),
     };
-    let mut checker = Checker::new(check.clone(), about);
+    let mut checker = Checker::new(check.clone(), about, settings.asterisk.clone());
     let mut run = Run {
         shell: &shell,
         group,
@@ -65,7 +65,7 @@ async fn keep(shell: Arc<Shell>, group: GroupId, place: usize) {
         grace_until: None,
     };
     run.role();
-    if !run.pause(clock::now() + spread(check.every)).await {
+    if !run.pause(clock::now() + spread(check.every), &mut checker).await {
         return;
     }
     loop {
@@ -81,7 +81,7 @@ async fn keep(shell: Arc<Shell>, group: GroupId, place: usize) {
             left.map(|left| started + left)
         };
         let goes_on = match next {
-            Some(next) => run.pause(next).await,
+            Some(next) => run.pause(next, &mut checker).await,
             None => run.wanted.changed().await.is_ok(),
         };
         if !goes_on {
@@ -93,6 +93,14 @@ async fn keep(shell: Arc<Shell>, group: GroupId, place: usize) {
 fn spread(every: Duration) -> Duration {
     let part = f64::from(getrandom::u32().unwrap_or(0)) / f64::from(u32::MAX);
     every.min(SPREAD).mul_f64(part)
+}
+
+/// What is left of a result if this node did not run meanwhile: the other end may have answered in time.
+fn asleep(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Failed(text) => Outcome::Unknown(format!("this node stood still meanwhile ({text})")),
+        Outcome::Ok | Outcome::Degraded(_) | Outcome::Unknown(_) => outcome,
+    }
 }
 
 impl Run<'_> {
@@ -137,7 +145,7 @@ impl Run<'_> {
     }
 
     /// Waits for the next run, or for another role; answers whether it goes on at all.
-    async fn pause(&mut self, next: Time) -> bool {
+    async fn pause(&mut self, next: Time, checker: &mut Checker) -> bool {
         loop {
             let left = next.since(clock::now());
             if left.is_zero() {
@@ -145,6 +153,7 @@ impl Run<'_> {
             }
             tokio::select! {
                 () = tokio::time::sleep(left) => return true,
+                () = checker.news() => return true,
                 changed = self.wanted.changed() => match changed {
                     Ok(()) if self.served == Some(self.serves()) => {}
                     Ok(()) => return true,
@@ -180,14 +189,8 @@ impl Run<'_> {
             self.grace_until = None;
             self.update(Verdict::grace_ends);
         }
-        // Then it is this node that did not run, and the other end may have answered in time.
         let stood_still = took > self.check.timeout + self.shell.unnoticed() || !self.shell.is_awake();
-        let outcome = match outcome {
-            Outcome::Failed(text) if stood_still => {
-                Outcome::Unknown(format!("this node stood still meanwhile ({text})"))
-            }
-            Outcome::Ok | Outcome::Degraded(_) | Outcome::Failed(_) | Outcome::Unknown(_) => outcome,
-        };
+        let outcome = if stood_still { asleep(outcome) } else { outcome };
         if let Some(it) = self.world.checks.found().all.get_mut(self.place) {
             it.ran = Some((now, took));
         }
@@ -239,5 +242,18 @@ impl Run<'_> {
             }
             State::NotYet | State::NotNow => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_that_was_seen_by_a_node_that_stood_still_says_nothing() {
+        let asleep_failed = asleep(Outcome::Failed("no answer within 1s".into()));
+        let said = "this node stood still meanwhile (no answer within 1s)";
+        assert_eq!(asleep_failed, Outcome::Unknown(said.into()));
+        assert_eq!(asleep(Outcome::Ok), Outcome::Ok, "an answer is one all the same");
     }
 }

@@ -21,7 +21,7 @@ const FIRST_LOOK: Duration = Duration::from_secs(10);
 pub(super) async fn fence(shell: Arc<Shell>, group: GroupId, node: NodeId, call: u64, decided: Time) {
     let name = shell.names.node(node);
     let fence = async {
-        let instance = instance_of(&shell, node)?;
+        let instance = instance_of(&shell, node, "StopInstances")?;
         in_time("StopInstances", decided, clock::now(), shell.unnoticed())?;
         let state = shell.cloud.stop_instance(&instance).await?;
         tracing::warn!(id = "fence", node = name, "EC2 was told to stop {instance} ({name}): {state:?}");
@@ -31,9 +31,9 @@ pub(super) async fn fence(shell: Arc<Shell>, group: GroupId, node: NodeId, call:
     shell.heart.event(Event::Fenced { group, node, call, answer });
 }
 
-/// The instance to be stopped; never one's own, whatever a heartbeat says.
-fn instance_of(shell: &Shell, node: NodeId) -> Result<String, CloudError> {
-    let error = |kind, text: String| CloudError::new(kind, "StopInstances", text);
+/// The instance that the call is about; never one's own, whatever a heartbeat says.
+pub(super) fn instance_of(shell: &Shell, node: NodeId, action: &'static str) -> Result<String, CloudError> {
+    let error = |kind, text: String| CloudError::new(kind, action, text);
     let Some(instance) = shell.roster.instance_of(node) else {
         // It may be heard, or found by its address, in the next minute.
         let text = format!("the instance of {} is not known yet", shell.names.node(node));

@@ -11,6 +11,7 @@ mod identity;
 mod lease;
 mod notify;
 mod probe;
+mod recovery;
 mod rest;
 mod service;
 mod source;
@@ -83,6 +84,9 @@ fn begin(shell: &Arc<Shell>, store: &store::Writer, at: Time, command: Command) 
         Command::WriteCounter { group, n } => drop(tokio::spawn(calls::write_counter(own, group, n))),
         Command::WriteOwnTag { group } => drop(tokio::spawn(calls::write_own_tag(own, group))),
         Command::Fence { group, node, call } => drop(tokio::spawn(fence::fence(own, group, node, call, at))),
+        Command::Recover { node, remedy, call } => {
+            drop(tokio::spawn(recovery::recover(own, node, remedy, call, at)));
+        }
         Command::Probe { group, call } => drop(tokio::spawn(probe::ask(own, group, call))),
         Command::ReadLease { group, call } => drop(tokio::spawn(lease::read(own, group, call))),
         Command::WriteLease { group, call, expect, lease } => {

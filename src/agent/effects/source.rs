@@ -52,10 +52,10 @@ pub(super) async fn clear_others(shell: Arc<Shell>) {
     loop {
         let cleared = async { Guest::open()?.clear_other_sources(&known).await };
         match cleared.await {
-            Ok(()) => return shell.errors.worked("guest routes"),
+            Ok(()) => return shell.errors.worked("guest leftovers"),
             Err(error) => {
                 let text = format!("what an earlier run may have left is not cleared away: {error}");
-                shell.errors.failed("guest routes", &text, &text);
+                shell.errors.failed("guest leftovers", &text, &text);
             }
         }
         tokio::time::sleep(RETRY).await;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::hooks::Around;
 use super::{guest, hooks, rest, service};
 use crate::agent::shell::{Shell, Wanted};
 use crate::cluster::{Event, GroupId};
@@ -18,11 +19,14 @@ pub(super) fn start(shell: &Arc<Shell>, group: GroupId) {
     let wanted = world.wanted.subscribe();
     let (guest_reached, guest) = watch::channel(0);
     let (service_reached, service) = watch::channel(0);
+    let (before_reached, before) = watch::channel(0);
     let (hooks_reached, hooks) = watch::channel(0);
     let (rest_reached, rest) = watch::channel(0);
     tokio::spawn(guest::keep(Arc::clone(shell), group, guest_reached));
-    tokio::spawn(service::keep(Arc::clone(shell), group, guest.clone(), service_reached));
-    tokio::spawn(hooks::keep(Arc::clone(shell), group, [guest.clone(), service.clone()], hooks_reached));
+    tokio::spawn(service::keep(Arc::clone(shell), group, [guest.clone(), before], service_reached));
+    let around =
+        Around { guest: guest.clone(), service: service.clone(), before: before_reached, all: hooks_reached };
+    tokio::spawn(hooks::keep(Arc::clone(shell), group, around));
     tokio::spawn(rest::keep(Arc::clone(shell), group, rest_reached));
     tokio::spawn(report(Arc::clone(shell), group, wanted, [guest, service, hooks], rest));
 }

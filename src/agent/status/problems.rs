@@ -23,7 +23,7 @@ pub(super) fn of(status: &Status, identity_known: bool) -> Vec<String> {
         problems.push("this node does not know its own instance and interfaces in EC2 yet".to_owned());
     }
     // What a hook or the guest's address lacks is said with its group already, and whatever stands above.
-    let new = |error: &CallError| error.call != "hook" && error.call != "guest address";
+    let new = |error: &CallError| !["hook", "guest address", "guest routes"].contains(&error.call.as_str());
     let recent = status.errors.iter().filter(|error| !error.over && error.age_ms < RECENT_MS);
     let said = problems.join("\n");
     for error in recent.filter(|error| new(error) && !said.contains(&error.text)) {
@@ -118,6 +118,12 @@ fn about_node(node: &Node, problems: &mut Vec<String>) {
             let sends =
                 why.map_or_else(String::new, |why| format!("; the last datagram from it was refused: {why}"));
             problems.push(format!("{name} is {state}{sends}"));
+            if let Some(it) = node.recovery.as_ref().filter(|it| it.state == "gave up") {
+                problems.push(format!(
+                    "attempts to recover {name}: {}, and it is not heard: look at it",
+                    it.attempts
+                ));
+            }
         }
     }
     let heard = matches!(node.state.as_str(), "online" | "late");

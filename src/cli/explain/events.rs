@@ -64,6 +64,9 @@ impl<'a> Events<'a> {
             Event::Fenced { group, node: whom, answer: Err(why), .. } => {
                 (group, format!("{} was not stopped: {}", node(whom), failed(*why)))
             }
+            Event::Recovered { node: whom, answer, .. } => {
+                return Some((None, recovered(node(whom), *answer)));
+            }
             Event::Probed { group, answered: true, .. } => {
                 (group, "the service answered the probe".to_owned())
             }
@@ -154,6 +157,9 @@ impl<'a> Events<'a> {
             Command::Fence { group, node, .. } => {
                 on(group, format!("EC2 is asked to stop {}", self.names.node(*node)))
             }
+            Command::Recover { node, remedy, .. } => {
+                Some((None, format!("EC2 is asked to {} {}", remedy.words(), self.names.node(*node))))
+            }
             Command::Probe { group, .. } => on(group, "the service is probed".to_owned()),
             Command::Converge { group, desired, .. } => {
                 on(group, format!("this node is {}", words::wish(*desired)))
@@ -170,6 +176,13 @@ impl<'a> Events<'a> {
             | Command::Store { .. }
             | Command::Tell(_) => None,
         }
+    }
+}
+
+fn recovered(whom: &str, answer: Result<(), Failure>) -> String {
+    match answer {
+        Ok(()) => format!("EC2 has accepted to bring {whom} back"),
+        Err(why) => format!("{whom} was not brought back: {}", failed(why)),
     }
 }
 

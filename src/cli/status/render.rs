@@ -176,6 +176,10 @@ fn node(it: &Node, status: &Status, out: Out<'_>) -> io::Result<()> {
         words.push(format!("last heard {} ago", age(ms)));
     }
     words.extend(it.instance.clone());
+    if let Some(recovery) = &it.recovery {
+        let next = recovery.next_in_ms.map_or_else(String::new, |ms| format!(", next in {}", age(ms)));
+        words.push(format!("recovery: {}, {} attempts{next}", recovery.state, recovery.attempts));
+    }
     if it.hears_us == Some(false) {
         words.push("does NOT hear this node".to_owned());
     }

@@ -156,6 +156,30 @@ impl Cloud for Ec2 {
         Box::pin(fence::stop(self, instance))
     }
 
+    fn start_instance<'a>(&'a self, instance: &'a str) -> Answer<'a, InstanceState> {
+        Box::pin(async move {
+            let call = |client: Client, sent| {
+                client.start_instances().instance_ids(instance).customize().interceptor(sent).send()
+            };
+            let answer = self.line.once("StartInstances", call).await?;
+            let mut changes = answer.starting_instances.unwrap_or_default().into_iter();
+            let current = changes
+                .find(|it| it.instance_id.as_deref() == Some(instance))
+                .and_then(|it| it.current_state);
+            // It was accepted; a word of EC2's that we do not know changes nothing about that.
+            Ok(answers::state(current).unwrap_or(InstanceState::Pending))
+        })
+    }
+
+    fn reboot_instance<'a>(&'a self, instance: &'a str) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let call = |client: Client, sent| {
+                client.reboot_instances().instance_ids(instance).customize().interceptor(sent).send()
+            };
+            self.line.once("RebootInstances", call).await.map(drop)
+        })
+    }
+
     fn fence_obstacles<'a>(&'a self, instance: &'a str) -> Answer<'a, Vec<Obstacle>> {
         Box::pin(fence::obstacles(self, instance))
     }

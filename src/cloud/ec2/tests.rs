@@ -330,8 +330,10 @@ async fn a_request_says_what_it_should() {
     let _ = ec2.create_route("rtb-1", &Destination::PrefixList("pl-1".to_owned()), "eni-1").await;
     let _ = ec2.write_tag("eipalloc-1", "standin:c/g", "a 0 1").await;
     let _ = ec2.stop_instance("i-1").await;
+    let _ = ec2.start_instance("i-1").await;
+    let _ = ec2.reboot_instance("i-1").await;
     let requests = server.requests.lock().unwrap().clone();
-    let expected: [&[&str]; 6] = [
+    let expected: [&[&str]; 8] = [
         &[
             "Action=AssociateAddress",
             "NetworkInterfaceId=eni-1",
@@ -352,13 +354,15 @@ async fn a_request_says_what_it_should() {
             "Tag.1.Value=a%200%201",
         ],
         &["Action=StopInstances", "InstanceId.1=i-1", "Force=true", "SkipOsShutdown=true"],
+        &["Action=StartInstances", "InstanceId.1=i-1"],
+        &["Action=RebootInstances", "InstanceId.1=i-1"],
     ];
     for (request, words) in requests.iter().zip(expected) {
         for word in words {
             assert!(request.split('&').any(|it| it == *word), "{request} lacks {word}");
         }
     }
-    assert_eq!(requests.len(), 6);
+    assert_eq!(requests.len(), 8);
 }
 
 #[tokio::test]

@@ -224,7 +224,7 @@ impl Group {
 }
 
 /// A node that is itself unwell never fences: it may be the one that has fallen out of the world.
-fn unwell(cx: &Context<'_>) -> Option<String> {
+pub(in super::super) fn unwell(cx: &Context<'_>) -> Option<String> {
     if cx.just_stalled() {
         return Some("it has just not run for a while".into());
     }

@@ -122,13 +122,15 @@ impl Group {
         let (active, term) = (self.role == Role::Active, self.term);
         let eligible = self.why_not(cx).is_none();
         let maintenance = self.memory.maintenance.on;
+        // An operator's wish is past the GATE.
+        let forced = self.forced.is_some_and(|until| cx.now < until);
         let Some(lease) = &mut self.lease else { return };
         lease.tend(cx.now);
         if active && !given_up && lease.renewal_due(cx.now) {
             lease.begin(Purpose::Renew, term, cx.now);
         } else if stopped && unwanted && !maintenance && lease.names_us() {
             lease.begin(Purpose::GiveBack, term, cx.now);
-        } else if !active && !eligible {
+        } else if !active && !eligible && !forced {
             lease.withdraw();
         }
         let call = out.calls + 1;

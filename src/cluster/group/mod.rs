@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use self::counter::{Rest, Writer};
 use self::fence::Fence;
+pub(super) use self::fence::unwell;
 use self::holding::Retakes;
 use self::knowledge::{Change, Knowledge};
 use self::lease::Leasing;

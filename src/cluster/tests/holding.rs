@@ -60,18 +60,19 @@ fn lapse(world: &mut World) {
 
 #[test]
 fn who_has_stood_down_and_could_not_serve_gives_the_lease_back() {
-    let unfit = |world: &mut World| world.tell(0, Event::ServiceChanged { group: GroupId(0), fit: false });
-    let standby = |world: &mut World| world.tell(0, Event::Asked(Wish::Standby(GroupId(0), true)));
-    let fit = |_: &mut World| {};
-    let causes: [(&dyn Fn(&mut World), bool); 3] = [(&unfit, true), (&standby, true), (&fit, false)];
-    for (number, (cause, gives_back)) in causes.into_iter().enumerate() {
+    let unfit = Some(Event::ServiceChanged { group: GroupId(0), fit: false });
+    let standby = Some(Event::Asked(Wish::Standby(GroupId(0), true)));
+    for (cause, gives_back) in [(unfit, true), (standby, true), (None, false)] {
         let mut world = pair(|_| {});
         world.tell(1, Event::AbilityChanged { group: GroupId(0), able: Err("no".into()) });
         world.run(ms(500));
-        cause(&mut world);
+        let name = format!("{cause:?}");
+        if let Some(cause) = cause {
+            world.tell(0, cause);
+        }
         lapse(&mut world);
         world.run(ms(20_000));
-        assert_eq!(world.table.map(|lease| lease.owner.is_none()), Some(gives_back), "cause {number}");
+        assert_eq!(world.table.map(|lease| lease.owner.is_none()), Some(gives_back), "{name}");
         assert_eq!(world.active().is_empty(), gives_back);
     }
 }
@@ -344,4 +345,19 @@ fn what_was_offered_is_renewed_as_soon_as_it_is_fit_again_also_where_it_runs_alo
     world.tell(0, Event::ServiceChanged { group: GroupId(0), fit: true });
     world.run(ms(500));
     assert_eq!(world.active(), [0], "a write decides who of the two has it");
+}
+
+#[test]
+fn a_node_to_which_ec2_says_nothing_can_be_forced_to_take_the_lease() {
+    let mut world = pair(|_| {});
+    world.cloudless = vec![1];
+    world.run(ms(40_000));
+    world.kill(0);
+    world.run(ms(20_000));
+    assert!(world.group(1).ineligible.unwrap().contains("EC2 has not said"));
+    assert!(world.active().is_empty());
+    world.notices.clear();
+    world.tell(1, Event::Asked(Wish::TakeOver(GroupId(0))));
+    world.run(ms(10_000));
+    assert_eq!((owner(&world), world.active(), said(&world, 1, "forced").len()), (Some(1), vec![1], 1));
 }

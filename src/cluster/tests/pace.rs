@@ -224,8 +224,7 @@ fn an_announced_restart_is_over_ten_seconds_after_it_was_last_announced() {
 }
 
 #[test]
-fn a_call_that_took_from_anyone_and_one_from_nobody_wait_for_their_own_time() {
-    // A standby's take from nobody goes out by what it has just read, also while nothing has been active for long.
+fn with_a_free_anchor_a_heard_standby_goes_first_by_its_step_and_no_longer() {
     let mut settings = settings(2);
     settings.dead_after = ms(8000);
     let mut world = World::empty(settings, Held::Stranger);
@@ -238,5 +237,16 @@ fn a_call_that_took_from_anyone_and_one_from_nobody_wait_for_their_own_time() {
     // Its step comes eight seconds later; meanwhile EC2 does not answer it any more.
     world.cloudless = vec![1];
     world.run(ms(9000));
-    assert!(world.takes.iter().any(|(_, node, _)| *node == 1), "a heard standby does not go first");
+    assert!(world.takes.iter().any(|(_, node, _)| *node == 1), "only a heard active needs a young read");
+}
+
+#[test]
+fn time_alone_ends_the_last_word() {
+    let mut world = pair(slow);
+    world.cut = vec![(0, 1)];
+    world.tell(0, Event::ShutdownAsked(Shutdown::Restart));
+    world.run(ms(499));
+    assert!(world.exited.is_empty(), "node 1 is heard, and has not acknowledged it");
+    world.run(ms(1));
+    assert_eq!(world.exited, [0]);
 }

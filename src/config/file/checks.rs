@@ -14,8 +14,8 @@ use super::{Kind, Maybe, ResourceFile, choice, form, form_list};
 use crate::cloud::Destination;
 
 /// The keys of which each check has one.
-pub(in super::super) const KINDS: [&str; 7] =
-    ["tcp", "http", "command", "sip-options", "ping", "disk", "interface"];
+pub(in super::super) const KINDS: [&str; 9] =
+    ["systemd", "tcp", "http", "command", "sip-options", "asterisk-ami", "ping", "disk", "interface"];
 
 /// `[[group.check]]`.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub(in super::super) struct CheckFile {
     pub(in super::super) name: Maybe<String>,
     /// Which of [`KINDS`] are written, well or badly.
     pub(in super::super) kinds: Vec<&'static str>,
+    pub(in super::super) systemd: Maybe<String>,
+    pub(in super::super) asterisk_ami: Option<bool>,
     pub(in super::super) tcp: Maybe<Vec<Maybe<SocketAddr>>>,
     pub(in super::super) http: Maybe<(SocketAddr, String)>,
     pub(in super::super) status: Maybe<i64>,
@@ -41,6 +43,7 @@ pub(in super::super) struct CheckFile {
     /// `None` also when it is not written: then it follows the kind, and every.
     pub(in super::super) timeout: Maybe<Duration>,
     pub(in super::super) rise: Maybe<i64>,
+    /// `None` also when it is not written: then it follows the kind.
     pub(in super::super) fall: Maybe<i64>,
     /// `None` also when it is not written: then it follows what is asked.
     pub(in super::super) when: Maybe<When>,
@@ -57,6 +60,8 @@ impl CheckFile {
             spot: table.spot(),
             name: form(table.text("name"), forms::name, problems),
             kinds: KINDS.into_iter().filter(|kind| table.has(kind)).collect(),
+            systemd: form(table.text("systemd"), forms::unit, problems),
+            asterisk_ami: table.switch("asterisk-ami"),
             tcp: form_list(table.one_or_more("tcp"), forms::service_address, problems),
             http: form(table.text("http"), forms::http, problems),
             status: table.integer("status"),
@@ -86,9 +91,14 @@ impl CheckFile {
         }
     }
 
-    /// How often it runs if that is not written.
+    /// How often it runs if that is not written. (systemd tells of changes; this is for one that has hung.)
     pub(in super::super) fn default_every(kind: &str) -> Duration {
-        Duration::from_secs(if kind == "disk" { 10 } else { 2 })
+        Duration::from_secs(if ["disk", "systemd"].contains(&kind) { 10 } else { 2 })
+    }
+
+    /// How many failed results are a failure if that is not written.
+    pub(in super::super) fn default_fall(kind: &str) -> u32 {
+        if kind == "systemd" { 1 } else { 3 }
     }
 
     /// How long it may take if that is not written.

@@ -30,6 +30,7 @@ pub(super) fn check(group: &GroupFile, problems: &mut Problems<'_>) {
         own_name(it, &mut names, problems);
         asks(it, problems);
         answers(it, problems);
+        fits(it, group, problems);
         timing(it, problems);
         failure(it, group, problems);
         place(it, group, problems);
@@ -73,6 +74,13 @@ fn asks(it: &CheckFile, problems: &mut Problems<'_>) {
             &command.spot,
             "command begins with a program",
             "write command = [\"/usr/local/bin/check-service\"]",
+        );
+    }
+    if it.asterisk_ami == Some(false) && it.kinds == ["asterisk-ami"] {
+        problems.add(
+            &it.spot,
+            "asterisk-ami = false checks nothing",
+            "write asterisk-ami = true, or leave the check out",
         );
     }
     if let Some(tcp) = &it.tcp {
@@ -131,6 +139,27 @@ fn answers(it: &CheckFile, problems: &mut Problems<'_>) {
     }
 }
 
+/// What another table has to say.
+fn fits(it: &CheckFile, group: &GroupFile, problems: &mut Problems<'_>) {
+    if it.kinds.contains(&"asterisk-ami") && group.asterisk.is_none() {
+        problems.add(
+            &it.spot,
+            "asterisk-ami logs in by what [group.asterisk] says, and there is none",
+            "add [group.asterisk] with user and secret-file",
+        );
+    }
+    let own = group.service.as_ref().and_then(|service| service.unit.as_ref());
+    if let (Some(unit), Some(own)) = (&it.systemd, own)
+        && unit.value == own.value
+    {
+        problems.add(
+            &unit.spot,
+            "this is the group's service, which is watched anyhow",
+            "leave the check out, or name another unit",
+        );
+    }
+}
+
 fn timing(it: &CheckFile, problems: &mut Problems<'_>) {
     const MOST: i64 = 100;
     for count in [&it.rise, &it.fall].into_iter().flatten() {
@@ -143,6 +172,12 @@ fn timing(it: &CheckFile, problems: &mut Problems<'_>) {
         }
     }
     let Some(kind) = it.kind() else { return };
+    if kind == "systemd" {
+        for written in [&it.every, &it.timeout].into_iter().flatten() {
+            problems.add(&written.spot, "systemd is not asked: it tells of each change", "leave it out");
+        }
+        return;
+    }
     if let Some(every) = &it.every
         && !(Duration::from_millis(100)..=Duration::from_hours(1)).contains(&every.value)
     {

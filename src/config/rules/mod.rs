@@ -35,6 +35,7 @@ pub(super) fn check(file: &File, problems: &mut Problems<'_>) {
     safety::check(file, problems);
     service::check(file, problems);
     source::check(file, problems);
+    file.recovery.check(problems);
     call_timeout(file.aws.call_timeout.as_ref(), problems);
 }
 

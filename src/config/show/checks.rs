@@ -8,6 +8,8 @@ pub(super) fn show(check: &Check, page: &mut Page) {
     page.value("name", quoted(&check.name));
     let word = check.kind.word();
     match &check.kind {
+        CheckKind::Systemd(unit) => page.value(word, quoted(unit)),
+        CheckKind::AsteriskAmi => page.value(word, true),
         CheckKind::Tcp(targets, need) => show_targets(word, targets, *need, page),
         CheckKind::Ping(targets, need) => show_targets(word, targets, *need, page),
         CheckKind::Http(http) => {
@@ -23,8 +25,20 @@ pub(super) fn show(check: &Check, page: &mut Page) {
         CheckKind::Disk(folder) => page.value(word, quoted(&folder.display().to_string())),
         CheckKind::Interface(interface) => page.value(word, quoted(interface)),
     }
-    page.value("every", duration(check.every));
-    page.value("timeout", duration(check.timeout));
+    match check.kind {
+        CheckKind::Systemd(_) => page.comment("every: systemd tells of each change"),
+        CheckKind::Tcp(..)
+        | CheckKind::Http(_)
+        | CheckKind::Command(_)
+        | CheckKind::SipOptions(_)
+        | CheckKind::AsteriskAmi
+        | CheckKind::Ping(..)
+        | CheckKind::Disk(_)
+        | CheckKind::Interface(_) => {
+            page.value("every", duration(check.every));
+            page.value("timeout", duration(check.timeout));
+        }
+    }
     page.value("rise", check.rise);
     page.value("fall", check.fall);
     page.value("when", quoted(check.when.word()));

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct Check {
     /// Its name.
     pub name: String,
-    /// "tcp", "http", "command", "sip-options", "ping", "disk", "interface".
+    /// "systemd", "tcp", "http", "command", "sip-options", "asterisk-ami", "ping", "disk", "interface".
     pub kind: String,
     /// "ok", "degraded", "failed", "unknown" (the check cannot be made), "not yet", "not now" (it does not run on
     /// this node in its present role).

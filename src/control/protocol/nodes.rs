@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Recovery;
+
 /// One node.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Node {
@@ -15,6 +17,9 @@ pub struct Node {
     pub hears_us: Option<bool>,
     /// Whether its effective configuration is the same as ours; `None`: it was not heard.
     pub same_config: Option<bool>,
+    /// What is done about its silence; `None`: nothing.
+    #[serde(default)]
+    pub recovery: Option<Recovery>,
     /// Its EC2 instance.
     pub instance: Option<String>,
     /// Its network interfaces.

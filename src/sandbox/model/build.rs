@@ -114,6 +114,7 @@ impl Builder<'_> {
                 tags.insert("aws:autoscaling:groupName".to_owned(), group.clone());
             }
             let instance = Instance {
+                reboots: 0,
                 id: id.clone(),
                 name: it.name.clone(),
                 state: InstanceState::Running,

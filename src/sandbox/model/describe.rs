@@ -64,6 +64,7 @@ pub(super) fn describe(state: &State, request: &Request) -> Result<Response, Api
         | Request::CreateRoute(_)
         | Request::ReplaceRoute(_)
         | Request::DeleteRoute { .. }
+        | Request::RebootInstances(_)
         | Request::StartInstances(_)
         | Request::StopInstances(_)
         | Request::TerminateInstances(_)

@@ -1,4 +1,4 @@
-//! Instances: StartInstances, StopInstances, TerminateInstances, and what then happens by itself.
+//! Instances: RebootInstances, StartInstances, StopInstances, TerminateInstances, and what then happens by itself.
 
 use std::time::Duration;
 
@@ -19,6 +19,31 @@ impl Vpc {
                 Err("started")
             }
         })
+    }
+
+    /// RebootInstances: "it only queues a request to reboot the specified instances", so that the answer names no
+    /// state, and none changes; "requests to reboot terminated instances are ignored". One that does not run cannot
+    /// be rebooted (User Guide, "Reboot your Amazon EC2 instance"; the code is the one of the other calls).
+    pub(super) fn reboot_instances(&mut self, ids: &[String]) -> Result<Response, ApiError> {
+        for id in ids {
+            match self.state.instance(id)?.state {
+                InstanceState::Running | InstanceState::Terminated => {}
+                InstanceState::Pending
+                | InstanceState::Stopping
+                | InstanceState::Stopped
+                | InstanceState::ShuttingDown => {
+                    let message =
+                        format!("This instance '{id}' is not in a state from which it can be rebooted.");
+                    return Err(ApiError::new("IncorrectInstanceState", message));
+                }
+            }
+        }
+        for id in ids {
+            if let Some(it) = self.state_mut().instances.get_mut(id) {
+                it.reboots += u32::from(it.state == InstanceState::Running);
+            }
+        }
+        Ok(Response::Done)
     }
 
     pub(super) fn stop_instances(&mut self, it: &Instances) -> Result<Response, ApiError> {

@@ -288,6 +288,7 @@ impl Vpc {
             Request::CreateRoute(it) => self.create_route(it),
             Request::ReplaceRoute(it) => self.replace_route(it),
             Request::DeleteRoute { table, destination, .. } => self.delete_route(table, destination),
+            Request::RebootInstances(it) => self.reboot_instances(&it.ids),
             Request::StartInstances(it) => self.start_instances(&it.ids),
             Request::StopInstances(it) => self.stop_instances(it),
             Request::TerminateInstances(it) => self.terminate_instances(it),

@@ -72,6 +72,8 @@ pub enum Request {
         /// DryRun.
         dry_run: bool,
     },
+    /// RebootInstances.
+    RebootInstances(Instances),
     /// StartInstances.
     StartInstances(Instances),
     /// StopInstances.
@@ -207,7 +209,7 @@ pub enum RouteTarget {
     Local,
 }
 
-/// StartInstances, StopInstances or TerminateInstances.
+/// RebootInstances, StartInstances, StopInstances or TerminateInstances.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Instances {
     /// InstanceId.N.
@@ -263,6 +265,7 @@ impl Request {
             Self::CreateRoute(_) => "CreateRoute",
             Self::ReplaceRoute(_) => "ReplaceRoute",
             Self::DeleteRoute { .. } => "DeleteRoute",
+            Self::RebootInstances(_) => "RebootInstances",
             Self::StartInstances(_) => "StartInstances",
             Self::StopInstances(_) => "StopInstances",
             Self::TerminateInstances(_) => "TerminateInstances",
@@ -295,6 +298,7 @@ impl Request {
             | Self::CreateRoute(_)
             | Self::ReplaceRoute(_)
             | Self::DeleteRoute { .. }
+            | Self::RebootInstances(_)
             | Self::StartInstances(_)
             | Self::StopInstances(_)
             | Self::TerminateInstances(_)
@@ -311,7 +315,10 @@ impl Request {
         match self {
             Self::AssociateAddress(it) => it.dry_run,
             Self::CreateRoute(it) | Self::ReplaceRoute(it) => it.dry_run,
-            Self::StartInstances(it) | Self::StopInstances(it) | Self::TerminateInstances(it) => it.dry_run,
+            Self::RebootInstances(it)
+            | Self::StartInstances(it)
+            | Self::StopInstances(it)
+            | Self::TerminateInstances(it) => it.dry_run,
             Self::DisassociateAddress { dry_run, .. }
             | Self::DeleteRoute { dry_run, .. }
             | Self::CreateTags { dry_run, .. }

@@ -79,6 +79,8 @@ pub struct Instance {
     /// When the state changes by itself, and to what.
     #[serde(skip)]
     pub next: Option<(Duration, InstanceState)>,
+    /// How often it was rebooted: nothing else shows it.
+    pub reboots: u32,
     /// Its Availability Zone.
     pub zone: String,
     /// Whether its status checks fail.

@@ -281,6 +281,29 @@ fn skipping_the_shutdown_shortens_a_stop() {
 }
 
 #[test]
+fn a_reboot_changes_no_state_and_needs_one_that_runs() {
+    let mut pair = Pair::new();
+    let id = pair.instance("ivr-a");
+    let it = Instances { ids: vec![id.clone()], ..Instances::default() };
+    let reboot = Request::RebootInstances(it.clone());
+    let dry = Request::RebootInstances(Instances { dry_run: true, ..it.clone() });
+    let before = pair.vpc.changes(0).count();
+    assert_eq!(code(pair.vpc.call("t", &dry, T0)), "DryRunOperation");
+    assert_eq!(pair.vpc.call("t", &reboot, T0), Ok(Response::Done));
+    let instance = &pair.vpc.state().instances[&id];
+    assert_eq!((instance.state, instance.reboots), (InstanceState::Running, 1));
+    assert_eq!(pair.vpc.changes(0).count(), before);
+    pair.vpc.call("t", &Request::StopInstances(it.clone()), T0).unwrap();
+    assert_eq!(code(pair.vpc.call("t", &reboot, T0)), "IncorrectInstanceState");
+    let unknown = Instances { ids: vec!["i-0123456789abcdef0".into()], ..Instances::default() };
+    let unknown = Request::RebootInstances(unknown);
+    assert_eq!(code(pair.vpc.call("t", &unknown, T0)), "InvalidInstanceID.NotFound");
+    pair.vpc.call("t", &Request::TerminateInstances(it), T0).unwrap();
+    pair.vpc.advance(Duration::from_secs(60));
+    assert_eq!(pair.vpc.call("t", &reboot, Duration::from_secs(60)), Ok(Response::Done));
+}
+
+#[test]
 fn terminating_removes_the_first_interface_and_frees_the_second() {
     let mut pair = Pair::new();
     let (id, service) = (pair.instance("ivr-a"), pair.eip("service"));

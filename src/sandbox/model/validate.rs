@@ -37,9 +37,10 @@ pub(super) fn validate(request: &Request) -> Result<(), ApiError> {
         Request::CreateRoute(it) if it.target == RouteTarget::Local => {
             Err(ApiError::new("UnknownParameter", "The parameter LocalTarget is not recognized"))
         }
-        Request::StartInstances(it) | Request::StopInstances(it) | Request::TerminateInstances(it) => {
-            some(&it.ids, "InstanceId")
-        }
+        Request::RebootInstances(it)
+        | Request::StartInstances(it)
+        | Request::StopInstances(it)
+        | Request::TerminateInstances(it) => some(&it.ids, "InstanceId"),
         Request::CreateTags { resources, tags, .. } => {
             some(resources, "ResourceId")?;
             if tags.is_empty() { Err(ApiError::missing("Tag")) } else { Ok(()) }

@@ -97,6 +97,11 @@ impl Form {
                     ..Instances::default()
                 })
             }
+            "RebootInstances" => Request::RebootInstances(Instances {
+                ids: self.list("InstanceId"),
+                dry_run: self.dry_run()?,
+                ..Instances::default()
+            }),
             "StopInstances" => Request::StopInstances(self.instances()?),
             "TerminateInstances" => Request::TerminateInstances(self.instances()?),
             "ModifyInstanceAttribute" => self.set_protection()?,

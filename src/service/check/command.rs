@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use super::super::hooks::{About, How, run_program};
+use super::super::hooks::{About, run_program};
+use super::super::program::How;
 use super::Outcome;
 
 /// OCF_DEGRADED and OCF_DEGRADED_PROMOTED.

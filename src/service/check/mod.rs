@@ -1,12 +1,14 @@
 //! The checks of a group: each asks once, within its timeout, and says one of four things. What becomes of that
 //! over time is [`verdict`]'s to say.
 
+mod asterisk;
 mod command;
 mod disk;
 mod http;
 mod interface;
 mod ping;
 pub(super) mod sip;
+mod systemd;
 pub(super) mod tcp;
 pub mod verdict;
 
@@ -18,8 +20,9 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use rustix::io::Errno;
 
+use super::ami;
 use super::hooks::About;
-use crate::config::{Check, CheckKind, Need};
+use crate::config::{Asterisk, Check, CheckKind, Need};
 
 pub(super) use command::program;
 
@@ -51,13 +54,17 @@ impl Outcome {
 pub struct Checker {
     check: Check,
     about: About,
+    asterisk: Option<Asterisk>,
     disk: disk::Disk,
+    ami: ami::Watch,
+    systemd: systemd::Systemd,
 }
 
 impl Checker {
-    /// A check that has not run yet. `about` is for a program's environment.
-    pub fn new(check: Check, about: About) -> Self {
-        Self { check, about, disk: disk::Disk::default() }
+    /// A check that has not run yet. `about` is for a program's environment, `asterisk` for AMI.
+    pub fn new(check: Check, about: About, asterisk: Option<Asterisk>) -> Self {
+        let (disk, ami, systemd) = Default::default();
+        Self { check, about, asterisk, disk, ami, systemd }
     }
 
     /// Asks once; it is over within the check's timeout.
@@ -65,9 +72,10 @@ impl Checker {
         let timeout = self.check.timeout;
         let asked = async {
             match &self.check.kind {
+                CheckKind::Systemd(unit) => self.systemd.look(unit, timeout).await,
+                CheckKind::AsteriskAmi => asterisk::ask(&mut self.ami, self.asterisk.as_ref(), timeout).await,
                 CheckKind::Tcp(targets, need) => of_several(targets, *need, |it| tcp::connect(*it)).await,
                 CheckKind::Http(wanted) => http::get(wanted).await,
-                // It has to end what it has started, so it keeps the time itself.
                 CheckKind::Command(words) => program(words, &self.about, "check", timeout).await,
                 CheckKind::SipOptions(sip) => sip::ask(*sip, timeout).await,
                 CheckKind::Ping(targets, need) => {
@@ -78,7 +86,8 @@ impl Checker {
             }
         };
         match &self.check.kind {
-            CheckKind::Command(_) => asked.await,
+            // They keep the time themselves: a program is killed, and what systemd does not say is unknown.
+            CheckKind::Command(_) | CheckKind::Systemd(_) | CheckKind::AsteriskAmi => asked.await,
             CheckKind::Tcp(..)
             | CheckKind::Http(_)
             | CheckKind::SipOptions(_)
@@ -86,6 +95,11 @@ impl Checker {
             | CheckKind::Disk(_)
             | CheckKind::Interface(_) => within(timeout, asked).await,
         }
+    }
+
+    /// Ends when there is news before the next run is due; most kinds have none. Cancel safe.
+    pub async fn news(&mut self) {
+        self.systemd.changes().await;
     }
 }
 

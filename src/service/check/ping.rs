@@ -45,12 +45,10 @@ pub(super) async fn ask(target: IpAddr, timeout: Duration) -> Outcome {
 
 /// Why there is no socket, with the remedy where there is one.
 pub(super) fn cannot(error: &io::Error) -> Outcome {
-    match of_error(error) {
-        Outcome::Unknown(_) if error.kind() == io::ErrorKind::PermissionDenied => {
-            Outcome::Unknown(REMEDY.into())
-        }
-        other => other,
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        return Outcome::Unknown(REMEDY.into());
     }
+    of_error(error)
 }
 
 fn open(target: IpAddr) -> io::Result<UdpSocket> {

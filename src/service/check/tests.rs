@@ -20,7 +20,7 @@ fn check(kind: CheckKind, timeout: u64) -> Checker {
         when: When::Always,
         on_fail: OnFail::Report,
     };
-    Checker::new(check, About { cluster: "c".into(), group: "g".into(), node: "n".into() })
+    Checker::new(check, About { cluster: "c".into(), group: "g".into(), node: "n".into() }, None)
 }
 
 async fn asked(kind: CheckKind, timeout: u64) -> Outcome {

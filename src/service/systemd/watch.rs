@@ -14,7 +14,7 @@ use super::Unit;
 use super::bus::{Bus, PROPERTIES, SYSTEMD};
 use super::error::UnitError;
 use super::properties::Properties;
-use crate::service::state::{Sight, State};
+use crate::service::state::{Failure, Sight, State};
 
 /// The first pause before another try with a bus that has gone; each is twice as long, up to the second.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
@@ -129,7 +129,7 @@ async fn look(
         if died {
             seen.deaths += 1;
             let again = || "it died, and systemd has started it again".to_owned();
-            seen.death = if said.state().runs() == Some(true) { again() } else { said.why() };
+            seen.death = Failure::soft(if said.state().runs() == Some(true) { again() } else { said.why() });
         }
         match shown {
             Ok(shown) => seen.unit = Some(shown),

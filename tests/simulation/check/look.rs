@@ -25,6 +25,7 @@ impl World {
             let since = &mut self.checks.lease_ok_since[node];
             *since = if ok { since.or(Some(self.now)) } else { None };
         }
+        self.look_at_attempts();
         for group in 0..usize::from(self.topology.groups) {
             if self.in_maintenance(group) {
                 self.checks.groups[group].maintained = Some(self.now);

@@ -11,15 +11,19 @@
 //! | `blind`, `blame` | (e) | `takes`, `roles` |
 //! | `peace`, `waits` | (f) | `peace`, `waits` |
 //! | `nobody`, `rest` | (g) | `takes` |
+//! | `recover-…` | | `recovery` |
 
 pub(crate) mod lease;
 pub(crate) mod look;
 pub(crate) mod peace;
+pub(crate) mod recovery;
 pub(crate) mod roles;
 pub(crate) mod takes;
 pub(crate) mod waits;
 
 use std::time::Duration;
+
+use self::recovery::Attempts;
 
 use standin::cluster::{GroupId, NodeId, Settings, Time};
 
@@ -78,6 +82,8 @@ pub(crate) struct Checks {
     calls: Vec<(Time, u32)>,
     /// Since when each node runs, and DynamoDB answers it.
     lease_ok_since: Vec<Option<Time>>,
+    /// Of each node on each.
+    attempts: Vec<Vec<Attempts>>,
     dead_after: Duration,
     /// When something last changed that is no node's decision.
     unrest: Time,
@@ -94,6 +100,7 @@ impl Checks {
             members: vec![vec![OfMember::default(); nodes]; groups],
             calls: vec![(Time::ZERO, 0); nodes],
             lease_ok_since: vec![None; nodes],
+            attempts: vec![vec![Attempts::default(); nodes]; nodes],
             dead_after: settings.dead_after,
             unrest: Time::ZERO,
             looks: 0,
@@ -133,8 +140,19 @@ impl Checks {
         self.member(node, group).knew = Some((life, now));
     }
 
+    fn attempts(&mut self, by: NodeId, whom: NodeId) -> &mut Attempts {
+        &mut self.attempts[usize::from(by.0)][usize::from(whom.0)]
+    }
+
+    fn told_of_maintenance(&self, node: NodeId, group: GroupId) -> bool {
+        self.members[usize::from(group.0)][usize::from(node.0)].maintenance
+    }
+
     /// An operator had the failures forgotten.
     pub(crate) fn cleaned(&mut self, node: NodeId, group: GroupId) {
+        for it in &mut self.attempts[usize::from(node.0)] {
+            it.forgive();
+        }
         let member = self.member(node, group);
         (member.failures, member.failed_at) = (0, None);
     }

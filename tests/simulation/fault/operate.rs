@@ -165,7 +165,7 @@ impl World {
         self.later(after, Next::Flaps { fault, cut: !cut, until });
     }
 
-    fn shut_down(&mut self, node: NodeId, how: Shutdown, back_in: Option<Duration>) {
+    pub(crate) fn shut_down(&mut self, node: NodeId, how: Shutdown, back_in: Option<Duration>) {
         if let Some(process) = &mut self.machine(node).process {
             process.leaving = true;
             process.back_in = back_in.or(process.back_in);
@@ -286,6 +286,7 @@ impl World {
             self.thaw(node);
         }
         self.boot(node);
+        self.rebooted(node);
         self.start(node);
         for group in (0..self.topology.groups).map(GroupId) {
             self.set_fit(node, group, true);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use standin::cluster::{Counter, Event, Failure, GroupId, Lease, NodeId, Running, TakeFrom, Time};
+use standin::cluster::{Counter, Event, Failure, GroupId, Lease, NodeId, Remedy, Running, TakeFrom, Time};
 
 use super::illness::Fate;
 use super::service::name;
@@ -50,6 +50,11 @@ pub(crate) enum Asks {
         node: NodeId,
         call: u64,
     },
+    Recover {
+        node: NodeId,
+        remedy: Remedy,
+        call: u64,
+    },
     ReadLease {
         group: GroupId,
         call: u64,
@@ -92,6 +97,7 @@ impl Asks {
             | Self::Counter { .. }
             | Self::OwnTag { .. }
             | Self::Fence { .. }
+            | Self::Recover { .. }
             | Self::WriteLease { .. }
             | Self::TakeRest { .. }
             | Self::Release { .. } => true,
@@ -110,6 +116,7 @@ impl Asks {
             Self::Counter { group, .. } => Event::CounterWritten { group, ok: false },
             Self::OwnTag { group } => Event::OwnTagWritten { group, ok: false },
             Self::Fence { group, node, call } => Event::Fenced { group, node, call, answer: Err(why) },
+            Self::Recover { node, call, .. } => Event::Recovered { node, call, answer: Err(why) },
             Self::ReadLease { group, call } => Event::LeaseRead { group, call, answer: Err(why) },
             Self::WriteLease { group, call, .. } => Event::LeaseWritten { group, call, answer: Err(why) },
             Self::ReadRest { group, change } => return Answer::Rest { group, change, mine: Err(why) },
@@ -170,6 +177,10 @@ impl World {
             Asks::Fence { group, node, call } => {
                 let answer = self.fences(by, node);
                 Event::Fenced { group, node, call, answer }
+            }
+            Asks::Recover { node, remedy, call: number } => {
+                let answer = self.recovers(by, node, remedy, call.sent);
+                Event::Recovered { node, call: number, answer }
             }
             Asks::ReadLease { group, call } => {
                 Event::LeaseRead { group, call, answer: Ok(self.dynamo.read(group)) }

@@ -6,5 +6,6 @@ pub(crate) mod ec2;
 pub(crate) mod illness;
 pub(crate) mod machine;
 pub(crate) mod net;
+pub(crate) mod recovery;
 pub(crate) mod rest;
 pub(crate) mod service;

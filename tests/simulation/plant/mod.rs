@@ -75,10 +75,14 @@ pub(crate) enum Plant {
     GuardLate,
     /// The guard is not told at all.
     GuardForgotten,
+    /// A lost node is rebooted before it had time to boot.
+    BootTimeIgnored,
+    /// Attempts to recover a lost node are not counted.
+    AttemptsIgnored,
 }
 
 impl Plant {
-    pub(crate) const ALL: [Self; 31] = [
+    pub(crate) const ALL: [Self; 33] = [
         Self::UnknownIsTheirs,
         Self::FailedReadIsOrphaned,
         Self::CachedReads,
@@ -110,6 +114,8 @@ impl Plant {
         Self::HalfLease,
         Self::GuardLate,
         Self::GuardForgotten,
+        Self::BootTimeIgnored,
+        Self::AttemptsIgnored,
     ];
 
     /// Those that are found within a few seeds: a plain `cargo test` looks for them.
@@ -137,6 +143,7 @@ impl Plant {
             Self::StoppingIsStopped | Self::FencesUnwell => {
                 (two, Force { fencing: Some(Fencing::Before), ..anchor })
             }
+            Self::BootTimeIgnored | Self::AttemptsIgnored => (two, Force { recovery: Some(true), ..anchor }),
             Self::ProbeDeaf => (two, Force { when_silent: Some(WhenSilent::Probe), ..anchor }),
             Self::LeaseFromAnswer
             | Self::LeaseHope
@@ -199,6 +206,8 @@ impl Plant {
             Self::HalfLease => "half-lease",
             Self::GuardLate => "guard-late",
             Self::GuardForgotten => "guard-forgotten",
+            Self::BootTimeIgnored => "boot-time-ignored",
+            Self::AttemptsIgnored => "attempts-ignored",
         }
     }
 }

@@ -18,6 +18,14 @@ impl Plant {
                 group.memory.fail_count = 0;
             }
         }
+        if let Some(recovery) = &mut settings.recovery {
+            if self == Self::BootTimeIgnored {
+                recovery.boot_time /= 3;
+            }
+            if self == Self::AttemptsIgnored {
+                recovery.attempts = u32::MAX;
+            }
+        }
         if self == Self::Hasty {
             settings.warn_after = settings.interval;
             settings.dead_after = settings.interval * 2;

@@ -9,7 +9,7 @@ use crate::agent::clock;
 use crate::agent::trouble::Seriousness;
 use crate::cluster::{ServiceFailure, Time};
 use crate::config::Arbiter;
-use crate::service::state::Failure;
+use crate::service::state::{Failure, Sight, State};
 
 /// A stop that could not be confirmed is tried again after this.
 const STOP_AGAIN: Duration = Duration::from_millis(250);
@@ -23,6 +23,7 @@ impl Keeper<'_> {
         if let Err(why) = self.supervised.stop(cgroup.as_ref(), self.service.stop_timeout).await {
             self.shell.errors.failed("service", "stop", &format!("{}: {why}", self.settings.name));
         }
+        let _seen = self.look(true).await;
         self.start().await;
     }
 
@@ -37,17 +38,35 @@ impl Keeper<'_> {
         let result = self.supervised.start(self.service.start_timeout).await;
         let now = clock::now();
         let pause = self.pace.started(now);
-        match result {
+        match &result {
             Ok(()) => self.has_started(now, now.since(began)),
-            Err(failure) => self.did_not_start(&failure, pause, now),
+            Err(failure) => self.did_not_start(failure, pause, now),
         }
-        // What it went through meanwhile is no death of its own, and what checks had to say was about the old process.
+        // What checks had to say was about the old process.
         self.starts_since = None;
         self.restart = false;
         while self.troubles.as_mut().is_some_and(|it| it.try_recv().is_ok()) {}
+        // A death after a start that went well is one, however soon: also before whoever watches has seen it up.
+        let sight = self.look(result.is_err()).await;
+        if result.is_ok() && sight.deaths == self.counted && sight.state.runs() == Some(false) {
+            let why = match sight.state {
+                State::Failed(why) => why,
+                State::Stopped | State::Unknown(_) | State::Runs { .. } | State::Starts | State::Stops => {
+                    "it has stopped".to_owned()
+                }
+            };
+            self.failed_by(&Failure::soft(why), clock::now());
+        }
+    }
+
+    /// Looks at it after something was done with it; then what has died by that was no death of its own.
+    async fn look(&mut self, by_that: bool) -> Sight {
         let sight = self.watched.look_again(LOOK).await;
-        self.counted = sight.deaths;
-        self.take_note(&sight, now);
+        if by_that {
+            self.counted = sight.deaths;
+        }
+        self.take_note(&sight, clock::now());
+        sight
     }
 
     fn has_started(&mut self, now: Time, took: Duration) {
@@ -95,8 +114,6 @@ impl Keeper<'_> {
             self.world.ails(&why, &again, clock::now());
             sleep(STOP_AGAIN).await;
         }
-        let sight = self.watched.look_again(LOOK).await;
-        self.counted = sight.deaths;
-        self.take_note(&sight, clock::now());
+        let _seen = self.look(true).await;
     }
 }

@@ -4,16 +4,16 @@
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::pace::Pace;
 use crate::agent::clock;
-use crate::agent::effects::hooks::addresses;
+use crate::agent::effects::hooks::{self, addresses};
 use crate::agent::shell::{Shell, World};
-use crate::agent::trouble::{Seriousness, Trouble};
+use crate::agent::trouble::Trouble;
 use crate::cluster::{GroupId, ServiceFailure, Time};
-use crate::config::{Group, Service, Standby};
-use crate::service::state::State;
+use crate::config::{Group, HookWhen, Service, Standby};
+use crate::service::state::{Failure, State};
 use crate::service::supervised::{Supervised, Watched};
 
 /// Keeps one group's service.
@@ -27,6 +27,8 @@ pub(super) struct Keeper<'a> {
     pub(super) supervised: Supervised,
     pub(super) watched: Watched,
     pub(super) guest: watch::Receiver<u64>,
+    /// The hooks that run before it.
+    pub(super) before: watch::Receiver<u64>,
     pub(super) maintenance: watch::Receiver<bool>,
     pub(super) draining: watch::Receiver<bool>,
     pub(super) troubles: Option<mpsc::UnboundedReceiver<Trouble>>,
@@ -64,10 +66,10 @@ impl<'a> Keeper<'a> {
         group: GroupId,
         settings: &'a Group,
         world: &'a World,
-        guest: watch::Receiver<u64>,
+        [guest, before]: [watch::Receiver<u64>; 2],
     ) -> Option<Self> {
         let service = settings.service.as_ref()?;
-        let supervised = Supervised::of(service)?;
+        let supervised = Supervised::of(service, &settings.name);
         Some(Self {
             shell,
             group,
@@ -78,6 +80,7 @@ impl<'a> Keeper<'a> {
             watched: supervised.watch(),
             supervised,
             guest,
+            before,
             maintenance: world.maintenance.subscribe(),
             draining: world.draining.subscribe(),
             troubles: world.troubles.take(),
@@ -103,12 +106,31 @@ impl<'a> Keeper<'a> {
                 self.pace = Pace::default();
                 self.world.is_well();
                 addresses(&mut self.guest, change).await;
+                self.hooks_before(true, change).await;
                 self.start().await;
             }
-            Some(false) if news && self.service.standby == Standby::Cold => self.stop().await,
+            Some(false) if news && self.service.standby == Standby::Cold => {
+                self.hooks_before(false, change).await;
+                self.stop().await;
+            }
             Some(_) | None => {}
         }
         self.converged = true;
+    }
+
+    /// Waits for the hooks that run first; where it has to stop, no longer than their own timeouts.
+    async fn hooks_before(&mut self, serves: bool, change: u64) {
+        let hooks: Vec<Duration> =
+            hooks::of(self.settings, serves, HookWhen::Before).map(|hook| hook.timeout).collect();
+        if hooks.is_empty() {
+            return;
+        }
+        let reached = self.before.wait_for(|reached| *reached >= change);
+        if serves {
+            drop(reached.await);
+        } else {
+            drop(timeout(hooks.iter().sum(), reached).await);
+        }
     }
 
     /// Keeps it so. Does not end.
@@ -187,7 +209,7 @@ impl<'a> Keeper<'a> {
             self.world.runs_since.send_replace(None);
         }
         if died && should_run != Some(false) && !drains {
-            self.failed(&format!("{} failed ({})", self.name, sight.death), ServiceFailure::Running, now);
+            self.failed_by(&sight.death, now);
         }
         match should_run {
             None => {
@@ -266,11 +288,6 @@ impl<'a> Keeper<'a> {
             return;
         }
         self.restart = true;
-        let (what, now) = (format!("{} failed ({})", self.name, trouble.what), clock::now());
-        match trouble.kind {
-            Seriousness::Soft => self.failed(&what, ServiceFailure::Running, now),
-            Seriousness::Hard => self.failed(&what, ServiceFailure::Start, now),
-            Seriousness::Fatal => self.fatally(&trouble.what, &what, now),
-        }
+        self.failed_by(&Failure::of(&trouble.what, trouble.kind), clock::now());
     }
 }

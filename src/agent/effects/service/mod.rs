@@ -17,13 +17,19 @@ use crate::agent::shell::Shell;
 use crate::cluster::GroupId;
 use crate::config::{Arbiter, Group};
 use keeper::Keeper;
+pub(super) use pace::Pace;
 pub(in crate::agent) use words::Ailing;
 
 /// Keeps the service as it is wanted for as long as the agent runs.
-pub(super) async fn keep(shell: Arc<Shell>, group: GroupId, guest: watch::Receiver<u64>, reached: Reached) {
+pub(super) async fn keep(
+    shell: Arc<Shell>,
+    group: GroupId,
+    [guest, before]: [watch::Receiver<u64>; 2],
+    reached: Reached,
+) {
     let Some((settings, world)) = shell.group(group) else { return };
     let mut wanted = world.wanted.subscribe();
-    let mut keeper = Keeper::new(&shell, group, settings, world, guest);
+    let mut keeper = Keeper::new(&shell, group, settings, world, [guest, before]);
     loop {
         let wish = *wanted.borrow_and_update();
         let serves = wish.serves();

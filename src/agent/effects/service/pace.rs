@@ -12,7 +12,7 @@ const HEALTHY: Duration = Duration::from_secs(60);
 
 /// When the next start is due.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(in crate::agent::effects) struct Pace {
     pause: Duration,
     not_before: Option<Time>,
     up_since: Option<Time>,
@@ -31,7 +31,7 @@ impl Pace {
     }
 
     /// A start has ended, well or badly. Answers how long the next one will wait.
-    pub(super) fn started(&mut self, now: Time) -> Duration {
+    pub(in crate::agent::effects) fn started(&mut self, now: Time) -> Duration {
         let pause = self.pause;
         self.not_before = Some(now + pause);
         self.pause = (pause * 2).min(LONGEST);

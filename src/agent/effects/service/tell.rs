@@ -4,7 +4,7 @@ use super::keeper::Keeper;
 use crate::agent::shell::Need;
 use crate::cluster::{Event, ServiceFailure, Time};
 use crate::config::Standby;
-use crate::service::state::{Sight, State};
+use crate::service::state::{Failure, Seriousness, Sight, State};
 
 impl Keeper<'_> {
     /// What others want to know of it.
@@ -17,6 +17,7 @@ impl Keeper<'_> {
         let name = &self.name;
         let mut seen = self.world.seen();
         seen.note("the service's state is unknown", unknown);
+        seen.note("the service is not fit for this node", sight.unfit.clone());
         seen.note("the service is degraded", degraded.map(|why| format!("{name}: {why}")));
         drop(seen);
         if let Some(runs) = sight.state.runs() {
@@ -51,6 +52,7 @@ impl Keeper<'_> {
             return;
         }
         let able = match (&sight.state, self.service.standby) {
+            _ if sight.unfit.is_some() => Err(sight.unfit.clone().unwrap_or_default()),
             _ if self.fatal.is_some() => Err(self.fatal.clone().unwrap_or_default()),
             (State::Failed(why) | State::Unknown(why), _)
                 if self.service.unit().is_some() && sight.unit.is_none() =>
@@ -59,6 +61,10 @@ impl Keeper<'_> {
             }
             // It says nothing new.
             (State::Unknown(_), _) => return,
+            // Nobody knows what it left behind, where nothing can be killed for certain.
+            (State::Failed(why), Standby::Cold) if self.service.unit().is_none() => {
+                Err(format!("{} is failed ({why})", self.name))
+            }
             (State::Runs { .. }, _) | (_, Standby::Cold) => Ok(()),
             (State::Failed(why), Standby::Warm) => Err(format!("{} is failed ({why})", self.name)),
             (State::Stopped, Standby::Warm) => Err(format!("{} is stopped", self.name)),
@@ -68,6 +74,17 @@ impl Keeper<'_> {
         if self.told_able.as_ref() != Some(&able) {
             self.shell.able(self.group, Need::Service, able.clone());
             self.told_able = Some(able);
+        }
+    }
+
+    /// It ran, and has failed: what that means depends on what may help.
+    pub(super) fn failed_by(&mut self, failure: &Failure, now: Time) {
+        let what = format!("{} failed ({})", self.name, failure.why);
+        match failure.kind {
+            Seriousness::Soft => self.failed(&what, ServiceFailure::Running, now),
+            // It bars at once, as a start that fails does: here it will not work.
+            Seriousness::Hard => self.failed(&what, ServiceFailure::Start, now),
+            Seriousness::Fatal => self.fatally(&failure.why, &what, now),
         }
     }
 

@@ -274,7 +274,8 @@ fn a_standby_is_fit_unless_it_is_to_stay_one() {
         change(&mut side.group);
         side.run(1000, |group, cx, _| group.view(cx).fit)
     };
-    let changes: [(fn(&mut Group), bool, bool); 5] = [
+    type Change = fn(&mut Group);
+    let changes: [(Change, bool, bool); 5] = [
         (|_| {}, true, true),
         (|group| group.fit = false, false, false),
         (|group| group.memory.standby = true, false, true),

@@ -167,15 +167,13 @@ fn a_take_that_was_not_sent_is_withdrawn_by_who_could_not_serve_and_calls_have_t
         side.group.lease.as_mut().unwrap().begin(Purpose::Take(Row::Free), 1, at(2000));
         side.out.commands.clear();
         side.run(2000, |group, cx, out| group.tend_lease(Watch::Taking, cx, out));
-        let numbers: Vec<u64> = side
-            .out
-            .commands
-            .iter()
-            .filter_map(|it| match it {
-                Command::WriteLease { call, .. } | Command::ReadLease { call, .. } => Some(*call),
-                _ => None,
-            })
-            .collect();
+        let number = |it: &Command| {
+            let (Command::WriteLease { call, .. } | Command::ReadLease { call, .. }) = it else {
+                return None;
+            };
+            Some(*call)
+        };
+        let numbers: Vec<u64> = side.out.commands.iter().filter_map(number).collect();
         assert_eq!(numbers, if sends { vec![61, 62] } else { vec![61] });
         assert_eq!(side.out.calls, if sends { 62 } else { 61 });
     }

@@ -185,17 +185,9 @@ fn the_guard_is_told_before_the_service_is_wanted_and_only_then() {
     side.group.desired = Some(Desired::Standby);
     side.group.converged = true;
     side.run(100, |group, cx, out| group.serve(true, cx, out));
-    let order: Vec<bool> = side
-        .out
-        .commands
-        .iter()
-        .filter_map(|it| match it {
-            Command::Guard { until, .. } => Some(until.is_some()),
-            Command::Converge { .. } => Some(false),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(order, [true, false]);
+    let place = |wanted: fn(&Command) -> bool| side.out.commands.iter().position(wanted).unwrap();
+    let guarded = place(|it| matches!(it, Command::Guard { until: Some(_), .. }));
+    assert!(guarded < place(|it| matches!(it, Command::Converge { .. })));
     assert_eq!(side.group.desired, Some(Desired::Serve { repair: true }));
     side.group.converged = true;
     side.run(200, |group, cx, out| group.serve(true, cx, out));

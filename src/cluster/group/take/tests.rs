@@ -1,3 +1,5 @@
+use super::super::knowledge::Change;
+use super::super::side::{Side, at as now, holder, standby};
 use super::*;
 
 fn at(ms: u64) -> Time {
@@ -123,4 +125,109 @@ fn each_gate_says_what_it_waits_for() {
     for (gate, words) in gates {
         assert!(gate.to_string().contains(words), "{gate}");
     }
+}
+
+/// A call of this row is under way since 6000.
+fn taking(row: Row, from: TakeFrom) -> Side {
+    let mut side = Side::of(2);
+    side.group.knowledge.changed(Change::Unknown, now(6000));
+    side.group.take.sent(7, row, from, now(6000));
+    side.group.accepted = Some((NodeId(1), 3));
+    side
+}
+
+fn answers(side: &mut Side, call: u64, answer: Result<(), Failure>) {
+    side.run(6500, |group, cx, out| group.take_answered(call, answer, cx, out));
+}
+
+#[test]
+fn only_a_conflict_of_a_call_from_nobody_counts_as_one() {
+    for (from, answer, counts) in [
+        (TakeFrom::Nobody, Failure::Conflict, true),
+        (TakeFrom::Anyone, Failure::Conflict, false),
+        (TakeFrom::Nobody, Failure::Passing, false),
+        (TakeFrom::Nobody, Failure::NoAnswer, false),
+    ] {
+        let mut side = taking(Row::Free, from);
+        answers(&mut side, 8, Err(answer));
+        assert!(side.group.take.under_way.is_some(), "the answer to another call");
+        answers(&mut side, 7, Err(answer));
+        assert_eq!(side.group.take.contest.is_some(), counts, "{from:?} {answer:?}");
+        let now = now(6500);
+        assert_eq!(side.group.knowledge.call_open(now), answer == Failure::NoAnswer);
+        assert_eq!((side.group.take.failures, side.group.take.under_way.is_none()), (1, true));
+        assert_eq!(side.group.accepted, None);
+    }
+    let mut side = taking(Row::Free, TakeFrom::Nobody);
+    answers(&mut side, 7, Err(Failure::Refused));
+    assert_eq!(side.told("take-refused"), 1);
+}
+
+#[test]
+fn a_take_that_was_answered_makes_active_unless_something_has_changed_since() {
+    type Before = fn(&mut Side);
+    let later = now(6001);
+    let mut cases: Vec<(Before, bool)> = vec![
+        (|_| {}, true),
+        (|side| side.group.memory.maintenance.on = true, false),
+        (|side| side.group.lease = holder().group.lease, false),
+    ];
+    cases.push((|side| side.group.knowledge.changed(Change::Unknown, now(6001)), false));
+    for (number, (before, becomes)) in cases.into_iter().enumerate() {
+        let mut side = taking(Row::Proof, TakeFrom::Anyone);
+        before(&mut side);
+        answers(&mut side, 7, Ok(()));
+        assert_eq!(side.group.role == Role::Active, becomes, "{number}");
+        let mine = side.group.knowledge.anchor(later + ms(500)).1 == Some(Owner::Mine);
+        assert_eq!(mine, number != 3, "{number}");
+        assert!(side.group.memory.silent_takeovers.is_empty(), "not by silence");
+    }
+    for (row, remembered) in [(Row::Silent, 1), (Row::CounterAtRest, 0), (Row::Free, 0)] {
+        let mut side = taking(row, TakeFrom::Anyone);
+        answers(&mut side, 7, Ok(()));
+        assert_eq!((side.group.role, side.group.memory.silent_takeovers.len()), (Role::Active, remembered));
+    }
+}
+
+#[test]
+fn what_an_operator_forces_is_not_what_is_his_already_or_in_maintenance() {
+    type Before = fn(&mut Side);
+    let cases: [(Before, bool, usize); 7] = [
+        (|_| {}, true, 1),
+        (|side| side.group.forced = None, false, 0),
+        (|side| side.group.role = Role::Active, false, 0),
+        (|side| side.group.memory.maintenance.on = true, false, 0),
+        (|side| side.reads(Owner::Mine, 7000), false, 0),
+        (|side| side.group.able = Err("no".into()), true, 0),
+        (|side| side.group.take.retry_at = now(9000), true, 0),
+    ];
+    for (number, (before, counts, calls)) in cases.into_iter().enumerate() {
+        let mut side = Side::of(2);
+        side.reads(Owner::Theirs(NodeId(1)), 6000);
+        side.group.forced = Some(now(9000));
+        before(&mut side);
+        let wish = side.run(7000, |group, cx, out| {
+            let view = group.view(cx);
+            group.forced(&view, cx, out)
+        });
+        assert_eq!((wish, side.told("forced")), (counts, calls), "{number}");
+    }
+}
+
+#[test]
+fn damping_is_said_once_while_it_lasts() {
+    let mut side = Side::of(2);
+    side.says(1, 0, standby());
+    side.reads(Owner::Theirs(NodeId(1)), 6000);
+    side.group.take.by_silence = vec![now(0); 6].into();
+    for now in [6000, 7000] {
+        let owner = Some(Owner::Theirs(NodeId(1)));
+        side.run(now, |group, cx, out| group.try_take(Row::Silent, owner, TakeFrom::Anyone, cx, out));
+        assert_eq!((side.group.gate.clone(), side.told("damped")), (Some(Gate::Damped), 1));
+    }
+    side.group.able = Err("no".into());
+    let owner = Some(Owner::Theirs(NodeId(1)));
+    side.run(8000, |group, cx, out| group.try_take(Row::Silent, owner, TakeFrom::Anyone, cx, out));
+    assert_eq!(side.told("damped"), 1);
+    assert!(matches!(side.group.gate, Some(Gate::NotEligible(_))));
 }
