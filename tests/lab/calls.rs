@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::network::{CALLER, INTERNET, PUBLIC};
 
 /// A call that was begun when the first node died is given up by SIPp after its last repetition.
-const LAST_CALLS: Duration = Duration::from_secs(60);
+const LAST_CALLS: Duration = Duration::from_secs(20);
 
 /// SIPp, calling.
 pub(crate) struct Calls {

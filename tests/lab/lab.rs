@@ -15,7 +15,7 @@ use crate::instance::{AMI_SECRET, Instance, run};
 use crate::network::{self, ENDS, LINKS, NODES, OFFICE_ROUTE, PUBLIC, SERVICE};
 
 /// How long anything may take on a machine that is busy with other things.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// After six takeovers by silence within an hour silence counts no more; before that the nodes forget them.
 const SILENCES: usize = 4;

@@ -28,23 +28,25 @@ use scenario::{ALL, Amount, Scenario};
 use trial::{Outcome, unix_seconds};
 
 const USAGE: &str = "\
-tests/lab/run [--list] [--only NAME,…] [--quick] [--long] [--switchovers N] [--keep]
+tests/lab/run [--list] [--only NAME,…] [--quick] [--long] [--switchovers N] [--logs] [--keep]
   --list           the scenarios
   --only NAME,…    those with one of the words in their names
   --quick          the short list
   --long           packets are lost for 5 minutes, and 1,000 switchovers
   --switchovers N  so many switchovers
+  --logs           what the nodes logged, of each scenario and not only of those that fail
   --keep           at the end the pair stays, to be looked at, until Ctrl-C";
 
 struct Args {
     scenarios: Vec<&'static Scenario>,
     amount: Amount,
     keep: bool,
+    logs: bool,
 }
 
 fn args() -> anyhow::Result<Option<Args>> {
     let mut amount = Amount { loss: Duration::from_secs(60), switchovers: 20 };
-    let (mut words, mut quick, mut keep) = (Vec::new(), false, false);
+    let (mut words, mut quick, mut keep, mut logs) = (Vec::new(), false, false, false);
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         let mut value = || args.next().with_context(|| format!("{arg} takes a value\n{USAGE}"));
@@ -56,6 +58,7 @@ fn args() -> anyhow::Result<Option<Args>> {
             "--only" => words.extend(value()?.split(',').map(str::to_owned)),
             "--quick" => quick = true,
             "--keep" => keep = true,
+            "--logs" => logs = true,
             "--long" => amount = Amount { loss: Duration::from_secs(300), switchovers: 1000 },
             "--switchovers" => {
                 amount.switchovers = value()?.parse().context("--switchovers takes a number")?
@@ -68,7 +71,7 @@ fn args() -> anyhow::Result<Option<Args>> {
     if scenarios.is_empty() {
         bail!("no scenario is named so: `--list` lists them");
     }
-    Ok(Some(Args { scenarios, amount, keep }))
+    Ok(Some(Args { scenarios, amount, keep, logs }))
 }
 
 fn main() -> ExitCode {
@@ -82,7 +85,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<ExitCode> {
-    let Some(Args { scenarios, amount, keep }) = args()? else { return Ok(ExitCode::SUCCESS) };
+    let Some(Args { scenarios, amount, keep, logs }) = args()? else { return Ok(ExitCode::SUCCESS) };
     let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
     let missing = "tests/lab/run starts this program, and sets";
     let program = variable("STANDIN_BIN").with_context(|| format!("{missing} STANDIN_BIN"))?;
@@ -99,8 +102,11 @@ fn run() -> anyhow::Result<ExitCode> {
         let outcome = (scenario.run)(&mut lab, amount);
         let row = row(scenario, &outcome);
         println!("{row}  [{:.0?}]", begin.elapsed());
+        if logs || outcome.is_err() {
+            println!("{}", lab.logs(since));
+        }
         if let Err(error) = &outcome {
-            println!("{}\n---- {}: {error:#}", lab.logs(since), scenario.name);
+            println!("---- {}: {error:#}", scenario.name);
         }
         rows.push((row, outcome.is_ok()));
     }
