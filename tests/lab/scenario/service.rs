@@ -61,7 +61,9 @@ pub(super) fn keeps_dying(lab: &mut Lab, _: Amount) -> anyhow::Result<Outcome> {
 fn restarted(lab: &Lab, node: usize, before: &str) -> anyhow::Result<()> {
     until("another Asterisk", PATIENCE, || {
         let now = pid(lab, node)?;
-        Ok((now != before && now != "0").then_some(()))
+        // One that is killed while it starts is not a service that died.
+        let active = lab.nodes[node].inside(&["systemctl", "--quiet", "is-active", UNIT])?.status.success();
+        Ok((active && now != before && now != "0").then_some(()))
     })
 }
 
