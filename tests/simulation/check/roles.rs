@@ -72,13 +72,14 @@ impl World {
     }
 
     /// Whether a node that could serve has been heard here for long enough to be known as such.
-    fn hears_better(&self, node: NodeId, group: GroupId) -> bool {
+    pub(super) fn hears_better(&self, node: NodeId, group: GroupId) -> bool {
+        let holder = self.ec2.anchors[usize::from(group.0)].holder.now();
         let better = |it: &NodeId| {
             let heard = self.net.last(*it, node).is_some_and(|last| {
                 let life = self.machines[usize::from(it.0)].life;
                 last.life == life && last.knows_me && self.now.since(last.at) < self.checks.dead_after / 2
             });
-            heard && self.can_serve(*it, usize::from(group.0), Holder::Node(node))
+            heard && self.can_serve(*it, usize::from(group.0), holder)
         };
         let calm = self.now.since(self.checks.unrest) > secs(40);
         calm && self.settings.groups[usize::from(group.0)].nodes.iter().filter(|it| **it != node).any(better)
