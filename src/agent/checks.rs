@@ -81,29 +81,33 @@ impl Tracked {
 }
 
 /// What the core is to know, on a node that serves the group or does not. An active node leaves when a check with
-/// on-fail = "move" is down; a witness has to be down here only. A standby is not fit while something is down that would
-/// send the group away again: then any other node is better, but not none. It is not able while its own service does
-/// not work.
+/// on-fail = "move" is down; a witness has to be down here only. A standby is not able while anything is down that
+/// would send the group away again.
 pub(super) fn told(checks: &[Check], found: &[Tracked], serves: bool, now: Time) -> Told {
-    let down = |(check, it): (&Check, &Tracked)| {
+    let counts = |check: &Check| check.on_fail != OnFail::Report;
+    let down = |(check, it): &(&Check, &Tracked)| {
         let elsewhere_too = check.kind.is_witness() && check.when == When::Always;
-        if elsewhere_too { it.verdict.is_down_here_only() } else { it.verdict.is_down() }
+        check.on_fail == OnFail::Move
+            && if elsewhere_too { it.verdict.is_down_here_only() } else { it.verdict.is_down() }
     };
-    let pairs = |on_fail| checks.iter().zip(found).filter(move |(check, _)| check.on_fail == on_fail);
+    let pairs = || checks.iter().zip(found).filter(|(check, _)| counts(check));
     if serves {
-        return Told { fit: !pairs(OnFail::Move).any(down), able: Ok(()) };
+        return Told { fit: !pairs().any(|pair| down(&pair)), able: Ok(()) };
     }
-    let sends_away =
-        |(_, it): (_, &Tracked)| it.verdict.is_in_the_way() || it.verdict.remembered(now).is_some();
-    let why: Vec<String> = pairs(OnFail::Restart)
-        .filter(|(_, it)| it.verdict.is_in_the_way())
-        .map(|(check, it)| {
+    let why = pairs().filter_map(|(check, it)| {
+        let name = &check.name;
+        if it.verdict.is_in_the_way() {
             let never = if it.verdict.is_down() { "" } else { " (it has not been well yet)" };
-            format!("check {}: {}{never}", check.name, it.words())
-        })
-        .collect();
-    let able = if why.is_empty() { Ok(()) } else { Err(why.join("; ")) };
-    Told { fit: !pairs(OnFail::Move).any(sends_away), able }
+            Some(format!("check {name}: {}{never}", it.words()))
+        } else if check.on_fail == OnFail::Move && it.verdict.remembered(now).is_some() {
+            let text = it.verdict.text();
+            Some(format!("check {name} had failed when this node was last active: {text}"))
+        } else {
+            None
+        }
+    });
+    let why: Vec<String> = why.collect();
+    Told { fit: true, able: if why.is_empty() { Ok(()) } else { Err(why.join("; ")) } }
 }
 
 #[cfg(test)]

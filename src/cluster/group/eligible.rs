@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::super::anchor::Owner;
-use super::super::decision::Row;
 use super::super::heartbeat::{Role, WhyNot};
 use super::super::notice::Level;
 use super::super::settings::FRESH;
@@ -32,15 +31,6 @@ impl Group {
         reasons.into_iter().find_map(|(holds, why)| holds.then_some(why))
     }
 
-    /// Why it must not take the group by this row. Where nobody serves, a node on which only a check has failed is
-    /// better than none, unless it hears one on which none has.
-    pub(super) fn bar(&self, row: Row, cx: &Context<'_>) -> Option<WhyNot> {
-        let nobody_serves =
-            matches!(row, Row::HolderIdle | Row::Proof | Row::Silent | Row::CounterAtRest | Row::Free);
-        let last_resort = nobody_serves && self.taker(cx).is_none();
-        self.why_not(cx).filter(|why| *why != WhyNot::Unfit || !last_resort)
-    }
-
     /// The same, as this node says it of itself.
     pub(in super::super) fn ineligible(&self, cx: &Context<'_>) -> Option<String> {
         let why = self.why_not(cx)?;
@@ -52,10 +42,7 @@ impl Group {
             }
             (WhyNot::Leaving, _) => "the agent is stopping".into(),
             (WhyNot::Standby, _) => "an operator set this node to standby".into(),
-            (WhyNot::Unfit, _) => {
-                "a check has failed here; it takes over only where nobody serves, and nobody better is heard"
-                    .into()
-            }
+            (WhyNot::Unfit, _) => "a check has failed here".into(),
             (WhyNot::AnchorUnknown, _) => "EC2 has not said within the last 30 s who holds the anchor".into(),
             (WhyNot::LeaseUnknown, _) => {
                 "DynamoDB has not said within the last 30 s who holds the lease".into()

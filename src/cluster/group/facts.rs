@@ -9,7 +9,7 @@ use super::{Context, Group, Outbox};
 use crate::cluster::anchor::{AnchorRead, Owner};
 use crate::cluster::decision::{Holder, Row, View};
 use crate::cluster::event::{Failure, Running};
-use crate::cluster::heartbeat::{Role, WhyNot};
+use crate::cluster::heartbeat::Role;
 use crate::cluster::node::NodeId;
 use crate::cluster::notice::Level;
 use crate::cluster::peer::Peer;
@@ -273,7 +273,7 @@ impl Group {
         if !self.knowledge.fresh(cx.now) || !self.lease.as_ref().is_none_or(|it| it.fresh(FRESH, cx.now)) {
             return Some(Gate::NoRead);
         }
-        if let Some(why) = self.ineligible(cx).filter(|_| self.bar(row, cx).is_some()) {
+        if let Some(why) = self.ineligible(cx) {
             return Some(Gate::NotEligible(why));
         }
         if row == Row::Silent && self.take.damped(cx.now) {
@@ -284,13 +284,6 @@ impl Group {
         }
         let me = cx.settings.me;
         let holder = self.holder(cx).map(|peer| peer.id);
-        // Where none is fit, they take turns as well.
-        let rival = |peer: &Peer| {
-            let as_good =
-                !self.fit && peer.report(self.id).is_some_and(|it| it.why_not == Some(WhyNot::Unfit));
-            let rival = self.rival(peer, cx);
-            Rival { eligible: rival.eligible || as_good, ..rival }
-        };
         let rivals: Vec<Rival> = self
             .settings(cx)
             .nodes
@@ -298,9 +291,9 @@ impl Group {
             .filter(|node| Some(**node) != holder)
             .map_while(|node| (*node != me).then(|| cx.peers.iter().find(|peer| peer.id == *node)))
             .flatten()
-            .map(rival)
+            .map(|peer| self.rival(peer, cx))
             .collect();
-        let all = self.members(cx).map(rival);
+        let all = self.members(cx).map(|peer| self.rival(peer, cx));
         let first_over = cx.started + cx.settings.first_dead_after;
         // An active node whose lease has lapsed may have been granted a grace.
         let grace = self.lease.as_ref().map_or(Duration::ZERO, |lease| lease.settings.grace);

@@ -120,7 +120,7 @@ impl Group {
         let unwanted = self.leaving || !self.fit_here(cx) || self.memory.standby || self.stands_aside(cx);
         let given_up = self.offer.as_ref().is_some_and(|offer| offer.stopped);
         let (active, term) = (self.role == Role::Active, self.term);
-        let eligible = self.bar(self.row, cx).is_none();
+        let eligible = self.why_not(cx).is_none();
         let maintenance = self.memory.maintenance.on;
         // An operator's wish is past the GATE.
         let forced = self.forced.is_some_and(|until| cx.now < until);
@@ -221,7 +221,7 @@ impl Group {
             Some(Settled::Landed(Purpose::Take(row))) => {
                 self.accepted = None;
                 let may =
-                    self.bar(row, cx).is_none() && self.lease.as_ref().is_some_and(|it| it.valid(cx.now));
+                    self.why_not(cx).is_none() && self.lease.as_ref().is_some_and(|it| it.valid(cx.now));
                 if self.role == Role::Standby && may {
                     self.become_active(row, "the lease is ours", cx, out);
                 }

@@ -60,9 +60,9 @@ fn lapse(world: &mut World) {
 
 #[test]
 fn who_has_stood_down_and_could_not_serve_gives_the_lease_back() {
-    let barred = Some(Event::ServiceFailed { group: GroupId(0), how: ServiceFailure::Start });
+    let unfit = Some(Event::ServiceChanged { group: GroupId(0), fit: false });
     let standby = Some(Event::Asked(Wish::Standby(GroupId(0), true)));
-    for (cause, gives_back) in [(barred, true), (standby, true), (None, false)] {
+    for (cause, gives_back) in [(unfit, true), (standby, true), (None, false)] {
         let mut world = pair(|_| {});
         world.tell(1, Event::AbilityChanged { group: GroupId(0), able: Err("no".into()) });
         world.run(ms(500));

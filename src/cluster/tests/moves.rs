@@ -82,53 +82,6 @@ fn a_barred_node_serves_all_the_same_while_nobody_better_is_heard() {
 }
 
 #[test]
-fn a_node_on_which_only_a_check_has_failed_takes_over_where_nobody_better_is_heard() {
-    let unfit = |world: &mut World, node| {
-        world.tell(node, Event::ServiceChanged { group: GroupId(0), fit: false });
-    };
-    // The same witness is lost on both nodes: nothing moves, until the active one dies.
-    let mut world = pair(|_| {});
-    unfit(&mut world, 1);
-    world.run(ms(1_000));
-    unfit(&mut world, 0);
-    world.run(ms(60_000));
-    assert_eq!(world.active(), [0]);
-    assert!(world.group(1).ineligible.unwrap().contains("nobody better is heard"));
-    world.kill(0);
-    world.run(ms(5_000));
-    assert_eq!(world.active(), [1]);
-    // A switchover is not for it.
-    let mut world = pair(|_| {});
-    unfit(&mut world, 1);
-    world.run(ms(1_000));
-    world.tell(0, Event::Asked(Wish::Switchover(GroupId(0), None)));
-    world.run(ms(10_000));
-    assert_eq!(world.active(), [0]);
-    // Of three, the fit one goes first; if none is, the preferred one.
-    for (all, taker) in [(false, 2), (true, 1)] {
-        let mut world = World::new(3, Held::By(0));
-        world.run(ms(60_000));
-        unfit(&mut world, 1);
-        if all {
-            unfit(&mut world, 2);
-        }
-        world.run(ms(1_000));
-        world.kill(0);
-        world.run(ms(10_000));
-        assert_eq!(world.active(), [taker]);
-        assert_eq!(world.takes.iter().filter(|it| it.0 > world.now - ms(10_000)).count(), 1, "one take");
-    }
-    // And who owns the group serves, whatever its checks say, if nobody is heard who does better.
-    let mut world = pair(|_| {});
-    world.kill(1);
-    world.kill(0);
-    world.start(0);
-    unfit(&mut world, 0);
-    world.run(ms(45_000));
-    assert_eq!(world.active(), [0]);
-}
-
-#[test]
 fn a_start_that_fails_bars_at_once() {
     let mut world = pair(|_| {});
     fails(&mut world, 0, ServiceFailure::Start);

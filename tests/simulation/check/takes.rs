@@ -166,15 +166,13 @@ impl World {
         }
     }
 
-    /// `unable`: a standby takes only if it could serve, and nobody told it of maintenance. One on which only a check
-    /// has failed is better than none.
+    /// `unable`: a standby takes only if it could serve, and nobody told it of maintenance.
     fn check_may_take(&mut self, by: NodeId, group: GroupId) {
         let machine = &self.machines[usize::from(by.0)];
         let at = usize::from(group.0);
         let local = &machine.groups[at];
         let told = machine.thawed_at < self.now;
-        let unfit = !local.fit && self.hears_better(by, group);
-        let unable = !local.able || unfit || local.memory.standby;
+        let unable = !local.able || !local.fit || local.memory.standby;
         let forced = self.checks.wished_lately(group, self.now);
         if unable && told && !machine.active(at) && !forced {
             let text = format!("{} takes group {}, but could not serve", name(by), group.0);
