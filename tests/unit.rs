@@ -65,7 +65,7 @@ async fn a_death_is_noticed_at_once() {
         seen(&mut watched, "it to run", |sight| sight.state.runs() == Some(true)).await;
     }
     unit.stop(None, PATIENCE).await.unwrap();
-    let sight = watched.look_again(PATIENCE).await;
+    let sight = watched.look_again(PATIENCE).await.0;
     assert_eq!(sight.state, State::Stopped);
     assert!(unit.show().await.unwrap().1.cgroup.path().ends_with("/den-plain.service"));
 }
@@ -82,7 +82,7 @@ async fn systemds_own_restart_is_one_death() {
             seen(&mut watched, "systemd's restart", |sight| sight.state.runs() == Some(true)).await;
             assert_ne!(main_pid(name), before);
             tokio::time::sleep(Duration::from_millis(300)).await;
-            assert_eq!(watched.look_again(PATIENCE).await.deaths, n);
+            assert_eq!(watched.look_again(PATIENCE).await.0.deaths, n);
         }
         unit.stop(None, PATIENCE).await.unwrap();
     }
@@ -95,10 +95,10 @@ async fn an_operators_restart_is_no_death() {
     let before = main_pid(unit.name());
     systemctl(&["restart", unit.name()]);
     assert_ne!(main_pid(unit.name()), before);
-    let sight = watched.look_again(PATIENCE).await;
+    let sight = watched.look_again(PATIENCE).await.0;
     assert_eq!((sight.deaths, sight.state.runs()), (0, Some(true)));
     systemctl(&["stop", unit.name()]);
-    let sight = watched.look_again(PATIENCE).await;
+    let sight = watched.look_again(PATIENCE).await.0;
     assert_eq!((sight.deaths, sight.state), (1, State::Stopped), "what should run has stopped");
 }
 
@@ -137,7 +137,7 @@ async fn a_stop_that_hangs_ends_in_a_kill() {
     // It has Restart=always: systemd was told, so that it does not come back.
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(cgroup.processes().unwrap(), 0);
-    assert_ne!(watched.look_again(PATIENCE).await.state.runs(), Some(true));
+    assert_ne!(watched.look_again(PATIENCE).await.0.state.runs(), Some(true));
 }
 
 #[tokio::test]

@@ -146,7 +146,7 @@ impl Cluster {
             return;
         }
         // Whoever has stopped it starts it, whatever has become of the groups meanwhile.
-        if it.starts && running == Some(Running::No) {
+        if it.starts && running == Some(Running::No) && !peer.left && !self.in_maintenance_with(peer.id) {
             if it.not_before.is_none_or(|at| now >= at) && unwell(&self.context(now)).is_none() {
                 self.order(at, Remedy::Start, now);
             }
@@ -176,6 +176,12 @@ impl Cluster {
             self.tell(Level::Warn, "recovering", text, now);
             self.order(at, remedy, now);
         }
+    }
+
+    /// Whether a group that the peer is in is in maintenance.
+    fn in_maintenance_with(&self, peer: NodeId) -> bool {
+        let groups = self.groups.iter().zip(&self.settings.groups);
+        groups.filter(|(_, it)| it.nodes.contains(&peer)).any(|(group, _)| group.memory.maintenance.on)
     }
 
     fn order(&mut self, at: usize, remedy: Remedy, now: Time) {
@@ -279,6 +285,11 @@ impl Cluster {
         let heard = || self.peers.iter().filter(|it| it.id != peer.id && it.heard(now, &self.settings));
         let lost = peer.state(now, &self.settings) == PeerState::Lost;
         if self.leaving.is_some() || !lost || heard().any(|it| it.hears.contains(peer.id)) {
+            return false;
+        }
+        // Of three and more nodes a minority may be what is cut off.
+        let nodes = usize::from(self.settings.nodes);
+        if nodes > 2 && (heard().count() + 1) * 2 <= nodes {
             return false;
         }
         let mut ours = false;

@@ -98,8 +98,9 @@ fn program(words: &[String], timeout: Duration) -> Program<'_> {
     Program { words, environment: Vec::new(), input: None, timeout, dies_unwatched: true, kept: KEPT }
 }
 
+/// The program alone: what its arguments are is nobody's business but its own.
 fn name(words: &[String]) -> String {
-    format!("`{}`", words.join(" "))
+    format!("`{}`", words.first().map_or("", String::as_str))
 }
 
 fn words(state: &State) -> String {

@@ -86,7 +86,8 @@ impl Program<'_> {
             Ok(Err(error)) => (How::Badly(error.to_string()), None),
             Err(_elapsed) => {
                 kill(group);
-                let _reaped = child.wait().await;
+                // One that the kernel holds, on a dead disk say, ends when it ends.
+                let _reaped = tokio::time::timeout(LAST_WORDS, child.wait()).await;
                 (How::TooLate(self.timeout), None)
             }
         };

@@ -80,12 +80,12 @@ impl Supervised {
 }
 
 impl Watched {
-    /// What is seen by a look that begins now; after `bound`, what was seen last.
-    pub async fn look_again(&mut self, bound: Duration) -> Sight {
+    /// What is seen by a look that begins now, and `true`; after `bound`, what was seen last, and `false`.
+    pub async fn look_again(&mut self, bound: Duration) -> (Sight, bool) {
         let request = *self.asked.borrow() + 1;
         self.asked.send_replace(request);
         let answered = self.sight.wait_for(|sight| sight.answers >= request);
-        drop(timeout(bound, answered).await);
-        self.sight.borrow().clone()
+        let in_time = matches!(timeout(bound, answered).await, Ok(Ok(_)));
+        (self.sight.borrow().clone(), in_time)
     }
 }

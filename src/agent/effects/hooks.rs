@@ -92,9 +92,17 @@ impl Transition<'_> {
             return;
         }
         // The service first, however long it takes, unless something else is wanted by then.
-        tokio::select! {
-            _reached = around.service.wait_for(|reached| *reached >= change) => {}
-            () = self.over() => return,
+        let mut wanted = self.wanted.clone();
+        loop {
+            // The same may be wanted anew, with another number: the service waits for that one.
+            around.before.send_replace(wanted.borrow_and_update().change);
+            tokio::select! {
+                _reached = around.service.wait_for(|reached| *reached >= change) => break,
+                () = self.over() => return,
+                changed = wanted.changed() => if changed.is_err() {
+                    return;
+                },
+            }
         }
         self.run_all(of(settings, self.serves, HookWhen::After)).await;
     }

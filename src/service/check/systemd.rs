@@ -19,7 +19,7 @@ impl Systemd {
     /// Looks again; within the timeout, or what systemd said last has to do. Without its answer it is unknown.
     pub(super) async fn look(&mut self, unit: &str, timeout: Duration) -> Outcome {
         let unit = || Supervised::Unit(Unit::new(unit)).watch();
-        let sight = self.watched.get_or_insert_with(unit).look_again(timeout).await;
+        let sight = self.watched.get_or_insert_with(unit).look_again(timeout).await.0;
         let outcome = judge(&sight.state);
         self.seen = Some(sight.state);
         outcome

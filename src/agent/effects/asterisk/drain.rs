@@ -213,6 +213,7 @@ fn words(end: End, calls: u32) -> String {
 
 async fn wait(settings: &Group, world: &World, listener: &mut Listener, until: Time, cancel: &Notify) -> End {
     let mut wanted = world.wanted.subscribe();
+    let mut maintenance = world.maintenance.subscribe();
     let mut seconds = interval(Duration::from_secs(1));
     let mut turns = 0;
     loop {
@@ -226,6 +227,8 @@ async fn wait(settings: &Group, world: &World, listener: &mut Listener, until: T
         tokio::select! {
             () = listener.hear() => world.asterisk.drains(listener.calls()),
             () = cancel.notified() => return End::Cancelled,
+            // In maintenance nobody would start what ends with its last call.
+            _maintenance = maintenance.wait_for(|on| *on) => return End::Cancelled,
             _yielded = wanted.wait_for(|wish| wish.serves() == Some(false)) => return End::Overtaken,
             _second = seconds.tick() => {
                 if turns % LOG_EVERY == LOG_EVERY - 1 {

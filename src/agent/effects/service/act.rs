@@ -18,6 +18,7 @@ const LOOK: Duration = Duration::from_secs(2);
 
 impl Keeper<'_> {
     pub(super) async fn restart(&mut self) {
+        self.forget_troubles();
         let cgroup = self.world.cgroup.borrow().clone();
         // Whether or not it can be confirmed: a start is what is wanted.
         if let Err(why) = self.supervised.stop(cgroup.as_ref(), self.service.stop_timeout).await {
@@ -44,10 +45,9 @@ impl Keeper<'_> {
         }
         // What checks had to say was about the old process.
         self.starts_since = None;
-        self.restart = false;
-        while self.troubles.as_mut().is_some_and(|it| it.try_recv().is_ok()) {}
+        self.forget_troubles();
         // A death after a start that went well is one, however soon: also before whoever watches has seen it up.
-        let sight = self.look(result.is_err()).await;
+        let Some(sight) = self.look(result.is_err()).await else { return };
         if result.is_ok() && sight.deaths == self.counted && sight.state.runs() == Some(false) {
             let why = match sight.state {
                 State::Failed(why) => why,
@@ -59,14 +59,15 @@ impl Keeper<'_> {
         }
     }
 
-    /// Looks at it after something was done with it; then what has died by that was no death of its own.
-    async fn look(&mut self, by_that: bool) -> Sight {
-        let sight = self.watched.look_again(LOOK).await;
+    /// Looks at it after something was done with it; then what has died by that was no death of its own. `None`:
+    /// what was seen last is from before that.
+    async fn look(&mut self, by_that: bool) -> Option<Sight> {
+        let (sight, answered) = self.watched.look_again(LOOK).await;
         if by_that {
             self.counted = sight.deaths;
         }
         self.take_note(&sight, clock::now());
-        sight
+        answered.then_some(sight)
     }
 
     fn has_started(&mut self, now: Time, took: Duration) {
@@ -83,8 +84,8 @@ impl Keeper<'_> {
     fn did_not_start(&mut self, failure: &Failure, pause: Duration, now: Time) {
         self.shell.errors.failed("service", "start", &format!("{}: {failure}", self.settings.name));
         let again = format!("tried again {} later", humantime::format_duration(pause));
-        if failure.unknown && self.ran {
-            // Nobody can say that it does not run.
+        if failure.unknown {
+            // Nobody can say that it does not run, or that it would not.
             return self.world.ails(&failure.why, &again, now);
         }
         match failure.kind {

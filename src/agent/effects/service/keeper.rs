@@ -42,6 +42,8 @@ pub(super) struct Keeper<'a> {
     pub(super) ran: bool,
     /// It is on its way up since.
     pub(super) starts_since: Option<Time>,
+    /// Somebody else stops it since.
+    pub(super) stops_since: Option<Time>,
     /// A check wants it restarted.
     pub(super) restart: bool,
     /// Its last start failed in a way that no node can mend.
@@ -90,6 +92,7 @@ impl<'a> Keeper<'a> {
             counted: 0,
             ran: false,
             starts_since: None,
+            stops_since: None,
             restart: false,
             fatal: None,
             told_able: None,
@@ -101,6 +104,9 @@ impl<'a> Keeper<'a> {
         let news = self.serves != serves || !self.converged;
         self.serves = serves;
         self.converged = false;
+        if news {
+            self.forget_troubles();
+        }
         match serves {
             Some(true) if news => {
                 self.pace = Pace::default();
@@ -204,6 +210,10 @@ impl<'a> Keeper<'a> {
         let died = sight.deaths > self.counted;
         self.counted = sight.deaths;
         let should_run = self.should_run();
+        if died || matches!(sight.state, State::Starts) || *self.maintenance.borrow() {
+            // What checks had to say was about the old process, or is the operator's business.
+            self.forget_troubles();
+        }
         if died {
             self.pace.is_down();
             self.world.runs_since.send_replace(None);
@@ -241,8 +251,11 @@ impl<'a> Keeper<'a> {
         let was_starting = self.starts_since.filter(|_| matches!(state, State::Starts));
         let came_up = self.starts_since.is_some() && was_starting.is_none();
         self.starts_since = was_starting;
+        self.stops_since = self.stops_since.filter(|_| matches!(state, State::Stops));
         match state {
-            State::Runs { .. } | State::Unknown(_) if self.restart => self.when_due(Act::Restart, now),
+            State::Runs { .. } | State::Unknown(_) | State::Stops if self.restart => {
+                self.when_due(Act::Restart, now)
+            }
             State::Runs { .. } => {
                 if came_up {
                     self.world.does("it runs again");
@@ -269,12 +282,38 @@ impl<'a> Keeper<'a> {
                 );
                 Act::Restart
             }
-            State::Stops | State::Unknown(_) => Act::Wait(None),
+            // Its main process has died and others do not end, say: systemd's own patience is a minute and a half.
+            State::Stops => {
+                let since = *self.stops_since.get_or_insert(now);
+                let left = (since + self.service.stop_timeout).since(now);
+                if !left.is_zero() {
+                    self.world.does("it is being stopped, not by this agent");
+                    return Act::Wait(Some(left));
+                }
+                let bound = humantime::format_duration(self.service.stop_timeout);
+                self.failed_by(
+                    &Failure::soft(format!("it should run, and has not stopped within {bound}")),
+                    now,
+                );
+                Act::Restart
+            }
+            State::Unknown(_) => Act::Wait(None),
+            // What is no unit may run and not work: only a stop makes sure that a start starts it.
+            State::Failed(_) if self.service.unit().is_none() => {
+                self.pace.is_down();
+                self.when_due(Act::Restart, now)
+            }
             State::Stopped | State::Failed(_) => {
                 self.pace.is_down();
                 self.when_due(Act::Start, now)
             }
         }
+    }
+
+    /// What checks have said so far is not about what runs now.
+    pub(super) fn forget_troubles(&mut self) {
+        self.restart = false;
+        while self.troubles.as_mut().is_some_and(|it| it.try_recv().is_ok()) {}
     }
 
     fn when_due(&self, act: Act, now: Time) -> Act {
@@ -284,7 +323,8 @@ impl<'a> Keeper<'a> {
 
     /// A check has something against it. What comes while a restart is due already is about the same.
     fn troubled(&mut self, trouble: &Trouble) {
-        if self.restart || !self.ran || self.should_run() != Some(true) {
+        let starts = matches!(self.watched.sight.borrow().state, State::Starts);
+        if self.restart || !self.ran || starts || self.should_run() != Some(true) {
             return;
         }
         self.restart = true;
