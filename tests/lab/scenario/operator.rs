@@ -10,7 +10,7 @@ pub(super) fn switchover(lab: &mut Lab, _: Amount) -> anyhow::Result<Outcome> {
     let mut trial = Trial::begin(lab)?;
     let (active, standby) = (trial.active, trial.standby);
     trial.now();
-    lab.ask(active, Request::Switchover { group: GROUP.into(), to: None })?;
+    lab.ask(active, Request::Switchover { group: GROUP.into(), to: None, drain_ms: None })?;
     trial.until_answered_by(standby)?;
     trial.end(lab, standby, 1)
 }
@@ -21,7 +21,7 @@ pub(super) fn switchovers(lab: &mut Lab, amount: Amount) -> anyhow::Result<Outco
     let mut active = trial.active;
     trial.now();
     for _ in 0..amount.switchovers {
-        lab.ask(active, Request::Switchover { group: GROUP.into(), to: None })?;
+        lab.ask(active, Request::Switchover { group: GROUP.into(), to: None, drain_ms: None })?;
         active = 1 - active;
         trial.until_answered_by(active)?;
         until("the next can be asked for", PATIENCE, || Ok(lab.obstacle()?.1.is_none().then_some(())))?;
