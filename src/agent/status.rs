@@ -88,7 +88,7 @@ fn group(shell: &Shell, view: &GroupView, now: Time) -> Group {
         member: view.member,
         members: settings.nodes.iter().map(name).collect(),
         active,
-        role: role(view.role).to_owned(),
+        role: view.role.word().to_owned(),
         since_ms: ms(view.since),
         row: view.reason.0.number(),
         reason: reason(shell, view),
@@ -141,7 +141,7 @@ fn absent(shell: &Shell, view: &GroupView) -> Group {
         member: false,
         members: Vec::new(),
         active: Vec::new(),
-        role: role(view.role).to_owned(),
+        role: view.role.word().to_owned(),
         since_ms: 0,
         row: 0,
         reason: String::new(),
@@ -285,13 +285,6 @@ fn owner(shell: &Shell, owner: Owner) -> String {
         Owner::Nobody => "nobody".to_owned(),
         Owner::Orphaned => "an orphan".to_owned(),
         Owner::Stranger => "a stranger".to_owned(),
-    }
-}
-
-fn role(role: Role) -> &'static str {
-    match role {
-        Role::Active => "active",
-        Role::Standby => "standby",
     }
 }
 

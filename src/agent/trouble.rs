@@ -18,7 +18,6 @@ pub(super) struct Trouble {
 /// The way of troubles: many tell, one hears.
 #[derive(Debug)]
 pub(super) struct Troubles {
-    #[allow(dead_code, reason = "the checks tell")]
     to: UnboundedSender<Trouble>,
     from: Mutex<Option<UnboundedReceiver<Trouble>>>,
 }
@@ -32,7 +31,6 @@ impl Default for Troubles {
 
 impl Troubles {
     /// Tells the service's task. It drops what arrives while it restarts the service: that is about the old process.
-    #[allow(dead_code, reason = "the checks tell")]
     pub(super) fn tell(&self, trouble: Trouble) {
         // Without a service there is nobody to tell.
         let _unheard = self.to.send(trouble);

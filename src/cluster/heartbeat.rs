@@ -77,6 +77,16 @@ pub enum Role {
     Active,
 }
 
+impl Role {
+    /// As operators read it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Standby => "standby",
+        }
+    }
+}
+
 /// Why a node could not take a group now. The number is how it stands in a heartbeat, which has no room for words:
 /// those are in the node's own `status`.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]

@@ -42,6 +42,21 @@ pub enum PeerState {
     Left,
 }
 
+impl PeerState {
+    /// As operators read it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::NeverSeen => "never seen",
+            Self::KeyMismatch => "key mismatch",
+            Self::Online => "online",
+            Self::Late => "late",
+            Self::Lost => "lost",
+            Self::Restarting => "restarting",
+            Self::Left => "left",
+        }
+    }
+}
+
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Peer {
     pub(super) id: NodeId,

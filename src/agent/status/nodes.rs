@@ -3,8 +3,8 @@
 use super::super::heart::Look;
 use super::super::shell::Shell;
 use super::{ms, us};
-use crate::cluster::snapshot::{LinkView, PeerView, RecoveryState, RecoveryView};
-use crate::cluster::{LinkState, NodeId, PeerState};
+use crate::cluster::snapshot::{LinkView, RecoveryState, RecoveryView};
+use crate::cluster::{LinkState, NodeId};
 use crate::config;
 use crate::control::protocol::{Link, Node, Recovery};
 
@@ -24,7 +24,7 @@ pub(super) fn node(shell: &Shell, look: &Look, id: NodeId, settings: &config::No
     });
     Node {
         name: settings.name.clone(),
-        state: peer.map_or("this node", state).to_owned(),
+        state: peer.map_or("this node", |peer| peer.state.word()).to_owned(),
         heard_ms: peer.and_then(|peer| peer.heard).map(ms),
         hears_us: peer.and_then(|peer| peer.hears_us),
         same_config: peer.and_then(|peer| peer.same_config),
@@ -82,17 +82,5 @@ fn link_to(look: &Look, node: NodeId, view: &LinkView, ours: String, theirs: Str
         gap_p99_us: stats.gaps.p99().map(us),
         gap_longest_us: (stats.gaps.total() > 0).then(|| us(stats.gaps.longest())),
         advised_dead_after_ms: view.advised_dead_after.map(ms),
-    }
-}
-
-fn state(peer: &PeerView) -> &'static str {
-    match peer.state {
-        PeerState::NeverSeen => "never seen",
-        PeerState::KeyMismatch => "key mismatch",
-        PeerState::Online => "online",
-        PeerState::Late => "late",
-        PeerState::Lost => "lost",
-        PeerState::Restarting => "restarting",
-        PeerState::Left => "left",
     }
 }

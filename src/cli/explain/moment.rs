@@ -218,7 +218,7 @@ impl Describe<'_> {
         Group {
             name: self.names.group(view.group).to_owned(),
             active,
-            role: words::role(view.role),
+            role: view.role.word(),
             role_since: since(view.since),
             role_ms: ms(view.since),
             because_row: row.number(),
@@ -262,7 +262,7 @@ impl Describe<'_> {
     fn node(&self, peer: &PeerView, groups: &[GroupId]) -> Node {
         let said = peer.reports.iter().filter(|it| groups.contains(&it.group)).map(|it| Said {
             group: self.names.group(it.group).to_owned(),
-            role: words::role(it.role),
+            role: it.role.word(),
             term: it.term,
             eligible: it.eligible,
             fit: it.fit,
@@ -272,7 +272,7 @@ impl Describe<'_> {
         });
         Node {
             name: self.names.node(peer.node).to_owned(),
-            state: words::state(peer.state),
+            state: peer.state.word(),
             silent_ms: ms(peer.silence),
             heard_ms: peer.heard.map(ms),
             hears_us: peer.hears_us,

@@ -1,7 +1,7 @@
 //! The core's values in the words of `standin status`.
 
 use crate::agent::names::Names;
-use crate::cluster::{Desired, NodeId, Owner, PeerState, Role, Running};
+use crate::cluster::{Desired, NodeId, Owner, Running};
 
 pub(super) fn owner(owner: Owner, whose: NodeId, names: &Names) -> String {
     match owner {
@@ -10,25 +10,6 @@ pub(super) fn owner(owner: Owner, whose: NodeId, names: &Names) -> String {
         Owner::Nobody => "nobody".to_owned(),
         Owner::Orphaned => "an orphan (an interface that is attached to nothing)".to_owned(),
         Owner::Stranger => "a stranger (no node of this cluster)".to_owned(),
-    }
-}
-
-pub(super) fn state(state: PeerState) -> &'static str {
-    match state {
-        PeerState::NeverSeen => "never seen",
-        PeerState::KeyMismatch => "key mismatch",
-        PeerState::Online => "online",
-        PeerState::Late => "late",
-        PeerState::Lost => "lost",
-        PeerState::Restarting => "restarting",
-        PeerState::Left => "left",
-    }
-}
-
-pub(super) fn role(role: Role) -> &'static str {
-    match role {
-        Role::Active => "active",
-        Role::Standby => "standby",
     }
 }
 

@@ -293,12 +293,13 @@ impl Group {
 
     /// What we say about the group in each heartbeat to `to`.
     pub(super) fn report(&self, to: NodeId, cx: &Context<'_>) -> GroupReport {
+        let why_not = self.why_not(cx);
         GroupReport {
             group: self.id,
             role: self.role,
             term: self.term,
-            eligible: self.why_not(cx).is_none(),
-            why_not: self.why_not(cx),
+            eligible: why_not.is_none(),
+            why_not,
             fit: self.fit_here(cx),
             owner: self.knowledge.anchor(cx.now).1,
             fail_count: self.memory.fail_count,

@@ -7,17 +7,7 @@ use tokio::time::timeout;
 
 use super::{AmiError, Client};
 use crate::config::Asterisk;
-
-/// What a check has found.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Outcome {
-    /// It answers.
-    Ok,
-    /// Nobody is there, or there is no answer.
-    Failed(String),
-    /// It says nothing about Asterisk: it does not let us in, it is still booting.
-    Unknown(String),
-}
+use crate::service::check::Outcome;
 
 /// One check's connection.
 #[derive(Debug, Default)]

@@ -13,7 +13,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-pub use check::{Outcome, Watch};
+pub use check::Watch;
 pub use client::{Booted, Client, CoreStatus, Registration};
 pub use message::{LONGEST_LINE, MOST_LINES, Malformed, Message, Reader};
 pub use secret::{Secret, read as read_secret};

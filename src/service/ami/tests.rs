@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::config::{Asterisk, Registrations};
+use crate::service::check::Outcome;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const BOOTED: &str =
@@ -154,6 +155,7 @@ async fn a_check_tells_what_is_no_answer_from_what_is_a_bad_one() {
         let (_folder, settings, _serving) = asterisk(mood).await;
         match Watch::default().check(&settings, within).await {
             Outcome::Ok => "ok".to_owned(),
+            Outcome::Degraded(text) => format!("degraded {text}"),
             Outcome::Failed(text) => format!("failed {text}"),
             Outcome::Unknown(text) => format!("unknown {text}"),
         }

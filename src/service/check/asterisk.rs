@@ -4,15 +4,11 @@ use std::time::Duration;
 
 use super::Outcome;
 use crate::config::Asterisk;
-use crate::service::ami::{self, Watch};
+use crate::service::ami::Watch;
 
 /// Asks over the connection that is kept between two runs.
 pub(super) async fn ask(watch: &mut Watch, settings: Option<&Asterisk>, timeout: Duration) -> Outcome {
     // The configuration has seen to it.
     let Some(settings) = settings else { return Outcome::Unknown("there is no [group.asterisk]".into()) };
-    match watch.check(settings, timeout).await {
-        ami::Outcome::Ok => Outcome::Ok,
-        ami::Outcome::Failed(text) => Outcome::Failed(text),
-        ami::Outcome::Unknown(text) => Outcome::Unknown(text),
-    }
+    watch.check(settings, timeout).await
 }
